@@ -1,0 +1,48 @@
+# Decides whether the CUDA side is built: sets GRIDSPOT_WITH_CUDA, enables the language, finds cuDNN and cudnn-frontend.
+set(GRIDSPOT_WITH_CUDA OFF)
+
+# One line that says what is missing; an error where CUDA was asked for.
+function(gridspot_cuda_missing reason)
+  if(GRIDSPOT_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "GRIDSPOT_CUDA=ON, but ${reason}")
+  endif()
+  message(STATUS "CUDA is left out: ${reason}")
+endfunction()
+
+macro(gridspot_find_cuda)
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(NOT CMAKE_CUDA_COMPILER)
+    gridspot_cuda_missing("nvcc was not found")
+    return()
+  endif()
+  find_package(CUDAToolkit QUIET)
+  find_path(CUDNN_INCLUDE_DIR cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS} $ENV{CUDNN_ROOT}/include)
+  find_library(CUDNN_LIBRARY NAMES cudnn HINTS ${CUDAToolkit_LIBRARY_DIR} $ENV{CUDNN_ROOT}/lib)
+  if(NOT CUDNN_INCLUDE_DIR OR NOT CUDNN_LIBRARY)
+    gridspot_cuda_missing("cuDNN was not found")
+    return()
+  endif()
+  find_path(CUDNN_FRONTEND_INCLUDE_DIR cudnn_frontend.h
+    HINTS ${PROJECT_SOURCE_DIR}/.deps/cudnn-frontend/include ${PROJECT_SOURCE_DIR}/.carry/cudnn-frontend/include)
+  if(NOT CUDNN_FRONTEND_INCLUDE_DIR)
+    gridspot_cuda_missing("the headers of cudnn-frontend were not found (./dev deps brings them)")
+    return()
+  endif()
+  set(GRIDSPOT_WITH_CUDA ON)
+endmacro()
+
+if(NOT GRIDSPOT_CUDA STREQUAL "OFF")
+  gridspot_find_cuda()
+endif()
+
+if(GRIDSPOT_WITH_CUDA)
+  enable_language(CUDA)
+  message(STATUS "CUDA ${CMAKE_CUDA_COMPILER_VERSION} for ${CMAKE_CUDA_ARCHITECTURES}, cuDNN in ${CUDNN_INCLUDE_DIR}")
+  target_compile_definitions(gridspot_options INTERFACE GRIDSPOT_WITH_CUDA=1)
+  # CMake 3.25 silently compiles CUDA 13 as C++17 when it is asked for CUDA_STANDARD 20.
+  target_compile_options(gridspot_options INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20 --expt-relaxed-constexpr>)
+  if(GRIDSPOT_WARNINGS_AS_ERRORS)
+    target_compile_options(gridspot_options INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:--Werror=all-warnings>)
+  endif()
+endif()

@@ -1,0 +1,144 @@
+#pragma once
+// How a kernel is written and launched. Every file in kernels/*.cu includes this first.
+//
+// A kernel is a struct: its members are the arguments, its call operator is what one thread does, and
+// `max_block_threads` bounds the block. nvcc compiles the struct for the GPU, the host compiler compiles the same text
+// against the host runtime (src/simt/). Launchers stand at the end of the file under `#if GRIDSPOT_HOST_PASS`: they are
+// compiled once, by the host compiler, and `launch` chooses the device at run time.
+//
+//   struct Scale {
+//     static constexpr int max_block_threads = 256;
+//     float* values; float factor; std::size_t count;
+//     __device__ void operator()() const {
+//       const auto i = global_thread();
+//       if (i < count) values[i] *= factor;
+//     }
+//   };
+//   GRIDSPOT_KERNEL(Scale)
+//
+//   #if GRIDSPOT_HOST_PASS
+//   void scale(Stream& stream, DeviceSpan<float> values, float factor) {
+//     launch_1d(stream, values.size, Scale{values.data, factor, values.size});
+//   }
+//   #endif
+#include <cstddef>
+#include <cstdint>
+
+#include "simt/dim3.h"
+#include "simt/qualifiers.h"
+
+#if GRIDSPOT_HOST_PASS
+#include <string>
+#include <string_view>
+
+#include "device/buffer.h"
+#include "device/stream.h"
+#include "gridspot/error.h"
+#include "simt/intrinsics.h"
+#else
+#include <cuda_runtime.h>
+#endif
+
+namespace gridspot {
+
+/// The index of the calling thread in a one-dimensional launch.
+__device__ __forceinline__ std::size_t global_thread() {
+  return static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+}
+
+/// The block's dynamic shared memory, `count` elements from `offset_bytes` on. Contents undefined.
+template <class T>
+__device__ __forceinline__ T* shared_memory(std::size_t count = 1, std::size_t offset_bytes = 0) {
+#if GRIDSPOT_HOST_PASS
+  return reinterpret_cast<T*>(simt::current_runtime->shared_memory(offset_bytes + count * sizeof(T)) + offset_bytes);
+#else
+  extern __shared__ __align__(16) unsigned char block_memory[];
+  (void)count;
+  return reinterpret_cast<T*>(block_memory + offset_bytes);
+#endif
+}
+
+}  // namespace gridspot
+
+#if GRIDSPOT_HOST_PASS
+
+#define GRIDSPOT_KERNEL(...)
+
+namespace gridspot {
+
+namespace cuda {
+/// Defined where nvcc compiles the kernel (GRIDSPOT_KERNEL).
+template <class Kernel>
+void launch_kernel(void* stream, const LaunchShape& shape, const Kernel& kernel);
+}  // namespace cuda
+
+/// "gridspot::EncodeTargets" and the like, for messages.
+template <class Kernel>
+std::string kernel_name() {
+  std::string_view text = __PRETTY_FUNCTION__;
+  text.remove_prefix(text.find("Kernel = ") + 9);
+  return std::string(text.substr(0, text.find_first_of(";]")));
+}
+
+/// The one way to start a kernel: enqueues it on the stream and checks the launch. An empty grid or block does nothing.
+/// Throws InvalidInput for a shape that no device takes, DeviceError when the launch fails.
+template <class Kernel>
+void launch(Stream& stream, const LaunchShape& shape, const Kernel& kernel) {
+  if (shape.grid.count() == 0 || shape.block.count() == 0) return;
+  if (shape.block.count() > Kernel::max_block_threads || shape.grid.x > 0x7fffffffu || shape.grid.y > 65535 ||
+      shape.grid.z > 65535)
+    throw InvalidInput("kernel " + kernel_name<Kernel>() + ": the launch shape exceeds what the device takes");
+#if GRIDSPOT_WITH_CUDA
+  if (stream.is_cuda()) return cuda::launch_kernel(stream.native(), shape, kernel);
+#endif
+  stream.runtime().run(shape, kernel, &kernel_name<Kernel>);
+}
+
+/// How many blocks of `per_block` cover `count`.
+inline unsigned blocks_for(std::size_t count, std::size_t per_block) {
+  const std::size_t blocks = (count + per_block - 1) / per_block;
+  require(blocks <= 0x7fffffffu, "a launch over " + std::to_string(count) + " elements is more than a grid can hold");
+  return static_cast<unsigned>(blocks);
+}
+
+/// One thread for each of `count` elements.
+template <class Kernel>
+void launch_1d(Stream& stream, std::size_t count, const Kernel& kernel) {
+  constexpr unsigned threads = Kernel::max_block_threads;
+  launch(stream, {.grid = {blocks_for(count, threads)}, .block = {threads}}, kernel);
+}
+
+}  // namespace gridspot
+
+#else
+
+namespace gridspot::cuda {
+
+void check_launch(int status, const char* kernel);
+
+template <class Kernel>
+__global__ void __launch_bounds__(Kernel::max_block_threads) kernel_entry(const __grid_constant__ Kernel kernel) {
+  kernel();
+}
+
+template <class Kernel>
+void launch_kernel(void* stream, const LaunchShape& shape, const Kernel& kernel) {
+  constexpr std::size_t shared_without_opt_in = 48 * 1024;
+  const auto entry = &kernel_entry<Kernel>;
+  if (shape.shared_bytes > shared_without_opt_in)
+    check_launch(cudaFuncSetAttribute(entry, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                      static_cast<int>(shape.shared_bytes)),
+                 __PRETTY_FUNCTION__);
+  entry<<<dim3(shape.grid.x, shape.grid.y, shape.grid.z), dim3(shape.block.x, shape.block.y, shape.block.z),
+          shape.shared_bytes, static_cast<cudaStream_t>(stream)>>>(kernel);
+  check_launch(cudaGetLastError(), __PRETTY_FUNCTION__);
+}
+
+}  // namespace gridspot::cuda
+
+/// Compiles the kernel for the GPU. Once for each kernel (and each instance of a kernel template), outside any function.
+#define GRIDSPOT_KERNEL(...)                                                                      \
+  template void gridspot::cuda::launch_kernel<__VA_ARGS__>(void*, const gridspot::LaunchShape&,   \
+                                                           const __VA_ARGS__&);
+
+#endif

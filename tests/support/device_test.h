@@ -1,0 +1,64 @@
+#pragma once
+// Tests that run on every device, and on the CPU under every thread order.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <functional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "device/buffer.h"
+
+namespace gridspot::test {
+
+/// Parameterised by "cpu" and "cuda"; the latter skips with the reason where there is no GPU.
+class DeviceTest : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override;
+  [[nodiscard]] Device device() const;
+
+  /// Runs `body(stream)` (which returns a vector of a trivially copyable type) on the device. On the CPU it is run under
+  /// forward, reverse and several shuffled thread orders; the outputs must be equal bit for bit. Returns the output.
+  template <class Body>
+  auto run(Body body) {
+    Stream stream(device());
+    const auto expected = body(stream);
+    if (!stream.is_cuda())
+      for (const auto& [name, schedule] : other_schedules()) {
+        stream.runtime().set_schedule(schedule);
+        const auto actual = body(stream);
+        expect_same_bytes(name, expected.data(), expected.size() * sizeof(expected[0]), actual.data(),
+                          actual.size() * sizeof(actual[0]));
+      }
+    return expected;
+  }
+
+  struct NamedSchedule {
+    std::string name;
+    simt::Schedule schedule;
+  };
+  static std::vector<NamedSchedule> other_schedules();
+
+ private:
+  static void expect_same_bytes(const std::string& schedule, const void* expected, std::size_t expected_bytes,
+                                const void* actual, std::size_t actual_bytes);
+};
+
+#define GRIDSPOT_ON_EVERY_DEVICE(Suite)                                                   \
+  INSTANTIATE_TEST_SUITE_P(, Suite, testing::Values("cpu", "cuda"),                       \
+                           [](const auto& instance) { return std::string(instance.param); })
+
+/// A generator whose seed is printed when the test fails. GRIDSPOT_TEST_SEED overrides the seed.
+class Random : public std::mt19937_64 {
+ public:
+  explicit Random(std::uint64_t seed = 1);
+  float uniform(float low = 0, float high = 1);
+  int integer(int low, int high);  ///< both ends included
+  std::vector<float> uniforms(std::size_t count, float low = -1, float high = 1);
+
+ private:
+  testing::ScopedTrace trace_;
+};
+
+}  // namespace gridspot::test
