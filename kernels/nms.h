@@ -1,0 +1,44 @@
+#pragma once
+// Exact greedy non-maximum suppression.
+#include <cstdint>
+
+#include "device/buffer.h"
+#include "gridspot/box.h"
+
+namespace gridspot {
+
+/// Detections of n images, highest score first; device memory.
+struct DetectionsView {
+  int n, capacity;
+  Box* boxes;               ///< [n, capacity]
+  float* scores;            ///< [n, capacity]
+  std::int32_t* classes;    ///< [n, capacity]
+  std::int32_t* counts;     ///< [n]: detections of the image, at most capacity
+  std::int32_t* truncated;  ///< [n]: survivors beyond the capacity (the lowest scores)
+};
+
+/// Owns the memory of a DetectionsView.
+class Detections {
+ public:
+  Detections(Device device, int n, int capacity);
+  [[nodiscard]] DetectionsView view() const;
+
+  Buffer<Box> boxes;
+  Buffer<float> scores;
+  Buffer<std::int32_t> classes, counts, truncated;
+
+ private:
+  int n_, capacity_;
+};
+
+inline constexpr int max_nms_slots = 8192;
+
+/// Takes candidates in the order of falling score (ties: the lower slot) and keeps each whose IoU with every kept one (of its
+/// class, unless class_agnostic) is at most `iou_threshold`. Slots with score <= 0 are no candidates. boxes, scores, classes:
+/// [n, slots], slots <= max_nms_slots. One launch for the batch. Enqueues on the stream. Throws InvalidInput when sizes do
+/// not fit.
+void suppress(Stream& stream, int n, int slots, DeviceSpan<const Box> boxes, DeviceSpan<const float> scores,
+              DeviceSpan<const std::int32_t> classes, float iou_threshold, bool class_agnostic,
+              const DetectionsView& detections);
+
+}  // namespace gridspot

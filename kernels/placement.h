@@ -1,0 +1,15 @@
+#pragma once
+// One glyph on a canvas; what scene sampling hands to composition.
+#include <cstdint>
+
+namespace gridspot {
+
+struct Placement {
+  std::int32_t glyph;      ///< index in the bank
+  float cx, cy;            ///< centre of the tile, canvas pixels
+  float to_glyph[4];       ///< (u, v) = (m0 dx + m1 dy, m2 dx + m3 dy): offset from the centre, canvas to glyph pixels
+  float reach_x, reach_y;  ///< half the width and height of the transformed tile's bounding box, canvas pixels
+  std::int32_t samples;    ///< samples along each side of a canvas pixel: one for each glyph pixel it covers, rounded up
+};
+
+}  // namespace gridspot

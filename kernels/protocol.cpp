@@ -1,0 +1,131 @@
+#include "gridspot/protocol.h"
+
+#include <array>
+#include <charconv>
+#include <cmath>
+
+#include "gridspot/error.h"
+
+namespace gridspot {
+namespace {
+
+const std::array<Protocol, 5>& named_protocols() {
+  static const std::array<Protocol, 5> protocols{{
+      {.name = "seed-224", .id = 1, .height = 224, .width = 224, .min_glyphs = 1, .max_glyphs = 5, .min_size = 20,
+       .max_size = 40, .max_rotation = 10, .placing = Placing::anywhere, .box = BoxKind::tile},
+      {.name = "separated-224", .id = 2, .height = 224, .width = 224, .min_glyphs = 1, .max_glyphs = 5, .min_size = 20,
+       .max_size = 40, .max_rotation = 10, .placing = Placing::separated, .box = BoxKind::tile},
+      {.name = "overlap-224", .id = 3, .height = 224, .width = 224, .min_glyphs = 2, .max_glyphs = 5, .min_size = 20,
+       .max_size = 40, .max_rotation = 10, .placing = Placing::overlapping, .min_iou = 0.1f, .max_iou = 0.6f,
+       .box = BoxKind::tile},
+      {.name = "crowd-300", .id = 4, .height = 300, .width = 300, .min_glyphs = 1, .max_glyphs = 20, .min_size = 15,
+       .max_size = 100, .max_rotation = 0, .placing = Placing::limited, .max_iou = 0.25f, .box = BoxKind::tight},
+      {.name = "quick-64", .id = 5, .height = 64, .width = 64, .min_glyphs = 1, .max_glyphs = 3, .min_size = 14,
+       .max_size = 24, .max_rotation = 10, .placing = Placing::separated, .box = BoxKind::tight},
+  }};
+  return protocols;
+}
+
+std::string quoted(std::string_view text) { return "'" + std::string(text) + "'"; }
+
+std::string list_of(const std::vector<std::string>& names) {
+  std::string list;
+  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
+  return list;
+}
+
+std::string short_text(float value) {
+  std::array<char, 32> text{};
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
+  return {text.data(), end};
+}
+
+template <class Number>
+Number parse_between(std::string_view option, std::string_view text, Number low, Number high) {
+  Number value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool whole = error == std::errc{} && end == text.data() + text.size();
+  // Written so that NaN is refused too.
+  if (!whole || !(value >= low && value <= high))
+    throw InvalidInput("option " + std::string(option) + ": expected " +
+                       (std::is_integral_v<Number> ? "an integer" : "a number") + " in [" + short_text(float(low)) +
+                       ", " + short_text(float(high)) + "], found " + quoted(text));
+  return value;
+}
+
+BoxKind parse_box(std::string_view text) {
+  if (text == "tile") return BoxKind::tile;
+  if (text == "tight") return BoxKind::tight;
+  throw InvalidInput("option box: expected tile or tight, found " + quoted(text));
+}
+
+constexpr int clutter_limit = 64;
+constexpr float lowest_contrast = 0.05f;
+
+}  // namespace
+
+Protocol find_protocol(std::string_view name) {
+  for (const Protocol& protocol : named_protocols())
+    if (protocol.name == name) return protocol;
+  throw InvalidInput("there is no protocol " + quoted(name) + "; the protocols are " + list_of(protocol_names()));
+}
+
+std::vector<std::string> protocol_names() {
+  std::vector<std::string> names;
+  for (const Protocol& protocol : named_protocols()) names.push_back(protocol.name);
+  return names;
+}
+
+void validate(const Protocol& protocol) {
+  const auto check = [&](bool holds, const char* rule) {
+    if (!holds) throw InvalidInput("protocol " + quoted(protocol.name) + ": " + rule);
+  };
+  const auto within = [](float value, float low, float high) { return value >= low && value <= high; };
+  check(protocol.id < 1u << 15, "the id must be below 2^15");
+  check(protocol.height > 0 && protocol.width > 0, "the canvas's height and width must be positive");
+  check(protocol.height <= 16384 && protocol.width <= 16384, "the canvas's height and width must be at most 16384");
+  check(protocol.min_glyphs >= 0 && protocol.min_glyphs <= protocol.max_glyphs,
+        "the numbers of glyphs must be 0 <= min_glyphs <= max_glyphs");
+  check(protocol.max_glyphs <= 4096, "max_glyphs must be at most 4096");
+  check(within(protocol.min_size, 1, 16384) && within(protocol.max_size, protocol.min_size, 16384),
+        "the sizes must be 1 <= min_size <= max_size <= 16384");
+  check(within(protocol.max_rotation, 0, 180), "max_rotation must be in [0, 180] degrees");
+  check(within(protocol.min_iou, 0, 1) && within(protocol.max_iou, protocol.min_iou, 1),
+        "the overlaps must be 0 <= min_iou <= max_iou <= 1");
+  check(protocol.placing != Placing::overlapping || protocol.min_glyphs >= 2,
+        "placing 'overlapping' needs min_glyphs of 2 or more");
+  check(within(protocol.max_shear, 0, 1), "max_shear must be in [0, 1]");
+  check(protocol.max_clutter >= 0 && protocol.max_clutter <= clutter_limit, "max_clutter must be in [0, 64]");
+  check(within(protocol.noise, 0, 1), "noise must be in [0, 1]");
+  check(within(protocol.min_contrast, lowest_contrast, 1), "min_contrast must be in [0.05, 1]");
+  check(within(protocol.inversion, 0, 1), "inversion must be in [0, 1]");
+}
+
+void set_option(Protocol& protocol, std::string_view option, std::string_view value) {
+  if (option == "noise") {
+    protocol.noise = parse_between<float>(option, value, 0, 1);
+  } else if (option == "clutter") {
+    protocol.max_clutter = parse_between<int>(option, value, 0, clutter_limit);
+  } else if (option == "min_contrast") {
+    protocol.min_contrast = parse_between<float>(option, value, lowest_contrast, 1);
+  } else if (option == "inversion") {
+    protocol.inversion = parse_between<float>(option, value, 0, 1);
+  } else if (option == "shear") {
+    protocol.max_shear = parse_between<float>(option, value, 0, 1);
+  } else if (option == "box") {
+    protocol.box = parse_box(value);
+  } else {
+    throw InvalidInput("there is no option " + quoted(option) +
+                       "; the options are noise, clutter, min_contrast, inversion, shear, box");
+  }
+}
+
+std::uint64_t scene_key(const Protocol& protocol, Split split, std::uint64_t seed) {
+  constexpr int seed_bits = 48;
+  require(seed < std::uint64_t{1} << seed_bits, "a seed must be below 2^48, found " + std::to_string(seed));
+  require(protocol.id < 1u << 15, "protocol " + quoted(protocol.name) + ": the id must be below 2^15");
+  const std::uint64_t split_bit = split == Split::test ? 1 : 0;
+  return std::uint64_t{protocol.id} << (seed_bits + 1) | split_bit << seed_bits | seed;
+}
+
+}  // namespace gridspot

@@ -1,0 +1,83 @@
+#pragma once
+// The one interface to the vendor libraries: a block is a convolution or a matrix product with its bias and activation,
+// forward and backward. oneDNN implements it on the CPU, cuDNN and cuBLASLt on CUDA.
+#include <cstddef>
+#include <memory>
+
+#include "device/buffer.h"
+
+namespace gridspot {
+
+enum class Activation { none, relu, leaky };
+inline constexpr float leaky_slope = 0.1f;
+
+/// What multiplies the negative half: 1 for none, 0 for ReLU.
+constexpr float negative_slope(Activation activation) {
+  return activation == Activation::none ? 1.0f : activation == Activation::relu ? 0.0f : leaky_slope;
+}
+
+/// tf32: products of CUDA's tensor cores may round their factors to 10 bits of mantissa. The CPU always computes in
+/// fp32.
+enum class Precision { fp32, tf32 };
+
+/// input [batch, height, width, input_channels], weights [filters, size, size, input_channels], bias [filters],
+/// output [batch, output_height, output_width, filters]; zeros pad every side by `padding`.
+struct ConvolutionShape {
+  int batch = 0, height = 0, width = 0, input_channels = 0, filters = 0;
+  int size = 3, stride = 1, padding = 1;
+  [[nodiscard]] constexpr int output_height() const { return (height + 2 * padding - size) / stride + 1; }
+  [[nodiscard]] constexpr int output_width() const { return (width + 2 * padding - size) / stride + 1; }
+};
+
+/// input [batch, inputs], weights [outputs, inputs], bias [outputs], output [batch, outputs].
+struct ProductShape {
+  int batch = 0, inputs = 0, outputs = 0;
+};
+
+struct BlockOptions {
+  bool training = true;        ///< backward will be called
+  bool input_gradient = true;  ///< backward writes the gradient of the input; the first layer needs none
+  bool deterministic = true;   ///< the same bits on every run on the same device
+  Precision precision = Precision::tf32;
+};
+
+class Block {
+ public:
+  virtual ~Block() = default;
+
+  struct Forward {
+    DeviceSpan<const float> input, weights, bias;
+    DeviceSpan<float> output;
+    DeviceSpan<std::byte> workspace;
+  };
+  /// output = activation(input * weights + bias).
+  virtual void forward(Stream& stream, const Forward& arguments) = 0;
+
+  struct Backward {
+    DeviceSpan<const float> input, output, weights;
+    DeviceSpan<float> output_gradient;  ///< overwritten: masked by the activation
+    DeviceSpan<float> input_gradient;   ///< empty where BlockOptions::input_gradient is off
+    DeviceSpan<float> weight_gradient, bias_gradient;
+    DeviceSpan<std::byte> workspace;
+  };
+  /// Writes every element of the three gradients.
+  virtual void backward(Stream& stream, const Backward& arguments) = 0;
+
+  /// What both calls need in `workspace`, which is aligned to 256 bytes and holds nothing between calls.
+  [[nodiscard]] virtual std::size_t workspace_bytes() const = 0;
+
+ protected:
+  Block() = default;
+  Block(const Block&) = default;
+  Block& operator=(const Block&) = default;
+};
+
+/// Plans everything: the two calls above allocate nothing and only enqueue. A block is used by one thread at a time, on
+/// streams of its device. Throws InvalidInput for a shape that does not fit, DeviceError where the library has no
+/// implementation, NoDevice where gridspot was built without the device's library.
+std::unique_ptr<Block> make_convolution(Device device, const ConvolutionShape& shape, Activation activation,
+                                        const BlockOptions& options);
+std::unique_ptr<Block> make_product(Device device, const ProductShape& shape, Activation activation,
+                                    const BlockOptions& options);
+
+}  // namespace gridspot

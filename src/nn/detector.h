@@ -1,0 +1,41 @@
+#pragma once
+// Canvas to detections: forward, decode, suppress.
+#include "device/stage_clock.h"
+#include "kernels/nms.h"
+#include "nn/network_executor.h"
+
+namespace gridspot {
+
+struct DetectionSettings {
+  float score_threshold = 0.25f;  ///< of objectness times class probability
+  float nms_threshold = 0.45f;    ///< IoU above which the lower score is suppressed
+  bool class_agnostic = false;
+  int capacity = 100;             ///< detections an image
+};
+
+/// For one batch size on one device; everything is allocated at construction. One thread at a time.
+class Detector {
+ public:
+  Detector(const Network& network, Device device, int batch, const DetectionSettings& settings);
+
+  /// weights: the network's flat buffer. input: [batch, height, width, channels], normalised. Enqueues; the view holds until
+  /// the next call.
+  DetectionsView run(Stream& stream, DeviceSpan<const float> weights, DeviceSpan<const float> input,
+                     StageClock* clock = nullptr);
+
+  /// The network's output of the last run: [batch, cells, cells, channels].
+  [[nodiscard]] DeviceSpan<const float> predictions() const { return predictions_; }
+  [[nodiscard]] int batch() const { return executor_.batch(); }
+
+ private:
+  GridHead head_;
+  DetectionSettings settings_;
+  NetworkExecutor executor_;
+  Buffer<Box> boxes_;
+  Buffer<float> scores_;
+  Buffer<std::int32_t> classes_;
+  Detections detections_;
+  DeviceSpan<const float> predictions_;
+};
+
+}  // namespace gridspot

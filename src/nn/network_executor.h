@@ -1,0 +1,51 @@
+#pragma once
+// Runs a network forward and backward on one device for one batch size. Everything is planned and allocated at
+// construction.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "nn/network.h"
+
+namespace gridspot {
+
+struct ExecutorOptions {
+  bool training = true;  ///< keeps what backward needs; else activations share two buffers
+  bool deterministic = true;
+  Precision precision = Precision::tf32;
+};
+
+/// Used by one thread at a time, on streams of its device. Keeps no reference to the network.
+class NetworkExecutor {
+ public:
+  NetworkExecutor(const Network& network, Device device, int batch, const ExecutorOptions& options = {});
+  ~NetworkExecutor();
+  NetworkExecutor(NetworkExecutor&&) noexcept;
+  NetworkExecutor& operator=(NetworkExecutor&&) noexcept;
+
+  [[nodiscard]] int batch() const;
+
+  /// weights: the network's flat buffer; input: [batch, height, width, channels]. Returns [batch, cells, cells,
+  /// channels], which holds until the next forward. Enqueues only; allocates nothing.
+  DeviceSpan<const float> forward(Stream& stream, DeviceSpan<const float> weights, DeviceSpan<const float> input);
+
+  /// After a forward with the same weights, whose input must still be there. output_gradient (of the size of forward's
+  /// result) is overwritten. Writes every element of `gradient`, which has the layout of the weights. Throws
+  /// InvalidInput unless built for training.
+  void backward(Stream& stream, DeviceSpan<const float> weights, DeviceSpan<float> output_gradient,
+                DeviceSpan<float> gradient);
+
+  /// One line of the memory plan.
+  struct PlannedBuffer {
+    std::string purpose;
+    std::size_t bytes = 0;
+  };
+  [[nodiscard]] const std::vector<PlannedBuffer>& plan() const;
+  [[nodiscard]] std::size_t planned_bytes() const;
+
+ private:
+  struct Implementation;
+  std::unique_ptr<Implementation> implementation_;
+};
+
+}  // namespace gridspot

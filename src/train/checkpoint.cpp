@@ -1,0 +1,106 @@
+#include "train/checkpoint.h"
+
+#include <map>
+
+#include "gridspot/error.h"
+#include "io/json.h"
+#include "io/safetensors.h"
+
+namespace gridspot {
+
+namespace {
+
+constexpr const char* version = GRIDSPOT_VERSION;
+
+const std::string& metadata_of(const TensorFile& file, const char* key, const std::string& path) {
+  const auto found = file.metadata.find(key);
+  if (found == file.metadata.end())
+    throw CheckpointError(path + ": the metadata has no '" + key + "', so this is no gridspot model");
+  return found->second;
+}
+
+std::vector<std::string> parse_classes(const std::string& text, const std::string& path) {
+  const Json list = parse_json(text, path + ": metadata 'classes'");
+  std::vector<std::string> classes;
+  for (const Json& name : list) {
+    if (!name.is_string()) throw CheckpointError(path + ": metadata 'classes' must be a list of names");
+    classes.push_back(name.get<std::string>());
+  }
+  return classes;
+}
+
+std::uint64_t parse_step(const std::string& text, const std::string& path) {
+  const bool digits = !text.empty() && text.size() < 20 && text.find_first_not_of("0123456789") == std::string::npos;
+  if (!digits) throw CheckpointError(path + ": metadata 'step' is '" + text + "', expected a number");
+  return std::stoull(text);
+}
+
+std::string shape_text(const std::vector<std::int64_t>& shape) {
+  std::string text = "[";
+  for (std::size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
+  return text + "]";
+}
+
+// Every difference is named: a user who mixes up two networks wants to see how.
+void read_weights(const TensorFile& file, const Network& network, std::vector<float>& flat, const std::string& path) {
+  std::map<std::string, const Tensor*> left;
+  for (const Tensor& tensor : file.tensors) left[tensor.name] = &tensor;
+  std::string problems;
+  for (const Parameter& parameter : network.parameters()) {
+    const auto found = left.find(parameter.name);
+    if (found == left.end()) {
+      problems += "; '" + parameter.name + "' is missing";
+      continue;
+    }
+    const Tensor& tensor = *found->second;
+    left.erase(found);
+    if (tensor.shape != parameter.shape)
+      problems += "; '" + parameter.name + "' has shape " + shape_text(tensor.shape) + ", the network needs " +
+                  shape_text(parameter.shape);
+    else
+      network.from_torch(parameter, tensor.values, flat);
+  }
+  for (const auto& [name, tensor] : left) problems += "; '" + name + "' belongs to no layer";
+  if (!problems.empty()) throw CheckpointError(path + ": the tensors do not fit the network" + problems);
+}
+
+}  // namespace
+
+void save_model(const std::filesystem::path& path, const Model& model) {
+  const Network network(model.network);
+  TensorFile file;
+  for (const Parameter& parameter : network.parameters())
+    file.tensors.push_back({parameter.name, parameter.shape, network.to_torch(parameter, model.weights)});
+  file.metadata = {{"format", "pt"},
+                   {"gridspot", version},
+                   {"network", to_json(model.network)},
+                   {"classes", to_line(Json(model.classes))},
+                   {"protocol", model.protocol},
+                   {"step", std::to_string(model.step)},
+                   {"config", model.config}};
+  write_safetensors(path, file);
+}
+
+Model load_model(const std::filesystem::path& path) {
+  const TensorFile file = read_safetensors(path);
+  const std::string name = path.string();
+  Model model;
+  try {
+    model.network = parse_network(metadata_of(file, "network", name), name + ": metadata 'network'");
+    model.classes = parse_classes(metadata_of(file, "classes", name), name);
+  } catch (const InvalidInput& error) {
+    throw CheckpointError(error.what());
+  }
+  model.protocol = metadata_of(file, "protocol", name);
+  model.step = parse_step(metadata_of(file, "step", name), name);
+  model.config = metadata_of(file, "config", name);
+  if (static_cast<int>(model.classes.size()) != model.network.detector.classes)
+    throw CheckpointError(name + ": metadata 'classes' names " + std::to_string(model.classes.size()) +
+                          " classes, the network has " + std::to_string(model.network.detector.classes));
+  const Network network(model.network);
+  model.weights.resize(network.buffer_size());
+  read_weights(file, network, model.weights, name);
+  return model;
+}
+
+}  // namespace gridspot

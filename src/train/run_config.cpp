@@ -1,0 +1,232 @@
+#include "train/run_config.h"
+
+#include <array>
+#include <map>
+
+#include "gridspot/error.h"
+#include "io/object_reader.h"
+
+namespace gridspot {
+
+namespace {
+
+using namespace std::string_view_literals;
+
+constexpr std::array box_kinds{EnumName{"tile"sv, BoxKind::tile}, EnumName{"tight"sv, BoxKind::tight}};
+constexpr std::array box_losses{EnumName{"mse"sv, BoxLoss::mse}, EnumName{"diou"sv, BoxLoss::diou}};
+constexpr std::array optimizer_kinds{EnumName{"adamw"sv, OptimizerKind::adamw}, EnumName{"sgd"sv, OptimizerKind::sgd}};
+constexpr std::array schedule_kinds{EnumName{"constant"sv, ScheduleKind::constant},
+                                    EnumName{"cosine"sv, ScheduleKind::cosine},
+                                    EnumName{"one_cycle"sv, ScheduleKind::one_cycle}};
+
+template <class Enum, std::size_t count>
+std::string name_of(const std::array<EnumName<Enum>, count>& names, Enum value) {
+  for (const auto& candidate : names)
+    if (candidate.value == value) return std::string(candidate.name);
+  throw Error("an enumeration's value has no name");
+}
+
+template <class Enum, std::size_t count>
+std::span<const EnumName<Enum>> all(const std::array<EnumName<Enum>, count>& names) {
+  return names;
+}
+
+// Each part of the configuration is listed twice, once for each direction; the round trip is a test.
+
+Json protocol_json(const Protocol& protocol) {
+  return {{"name", protocol.name},
+          {"box", name_of(box_kinds, protocol.box)},
+          {"shear", json_number(protocol.max_shear)},
+          {"clutter", protocol.max_clutter},
+          {"noise", json_number(protocol.noise)},
+          {"min_contrast", json_number(protocol.min_contrast)},
+          {"inversion", json_number(protocol.inversion)}};
+}
+
+Protocol read_protocol(ObjectReader reader) {
+  std::string name;
+  reader.require("name", name);
+  Protocol protocol = find_protocol(name);
+  reader.read("box", protocol.box, all(box_kinds));
+  reader.read("shear", protocol.max_shear, 0, 1);
+  reader.read("clutter", protocol.max_clutter, 0, 32);
+  reader.read("noise", protocol.noise, 0, 1);
+  reader.read("min_contrast", protocol.min_contrast, 0.05, 1);
+  reader.read("inversion", protocol.inversion, 0, 1);
+  reader.finish();
+  return protocol;
+}
+
+Json loss_json(const LossSettings& loss) {
+  return {{"objectness_weight", json_number(loss.objectness_weight)},
+          {"no_object_weight", json_number(loss.no_object_weight)},
+          {"box_weight", json_number(loss.box_weight)},
+          {"class_weight", json_number(loss.class_weight)},
+          {"box_loss", name_of(box_losses, loss.box_loss)}};
+}
+
+void read_loss(ObjectReader reader, LossSettings& loss) {
+  for (auto [key, value] : {std::pair{"objectness_weight"sv, &loss.objectness_weight},
+                            {"no_object_weight"sv, &loss.no_object_weight},
+                            {"box_weight"sv, &loss.box_weight},
+                            {"class_weight"sv, &loss.class_weight}})
+    reader.read(key, *value, 0, 1e6);
+  reader.read("box_loss", loss.box_loss, all(box_losses));
+  reader.finish();
+}
+
+Json optimizer_json(const OptimizerSettings& optimizer) {
+  const Schedule& schedule = optimizer.schedule;
+  return {{"kind", name_of(optimizer_kinds, optimizer.kind)},
+          {"beta1", json_number(optimizer.beta1)},
+          {"beta2", json_number(optimizer.beta2)},
+          {"epsilon", json_number(optimizer.epsilon)},
+          {"momentum", json_number(optimizer.momentum)},
+          {"weight_decay", json_number(optimizer.weight_decay)},
+          {"clip_norm", json_number(optimizer.clip_norm)},
+          {"ema_decay", json_number(optimizer.ema_decay)},
+          {"schedule",
+           {{"kind", name_of(schedule_kinds, schedule.kind)},
+            {"peak", json_number(schedule.peak)},
+            {"warmup", schedule.warmup},
+            {"final_fraction", json_number(schedule.final_fraction)}}}};
+}
+
+void read_optimizer(ObjectReader reader, OptimizerSettings& optimizer) {
+  reader.read("kind", optimizer.kind, all(optimizer_kinds));
+  reader.read("beta1", optimizer.beta1, 0, 0.999999);
+  reader.read("beta2", optimizer.beta2, 0, 0.999999);
+  reader.read("epsilon", optimizer.epsilon, 1e-20, 1);
+  reader.read("momentum", optimizer.momentum, 0, 0.999999);
+  reader.read("weight_decay", optimizer.weight_decay, 0, 10);
+  reader.read("clip_norm", optimizer.clip_norm, 0, 1e9);
+  reader.read("ema_decay", optimizer.ema_decay, 0, 0.999999);
+  if (reader.has("schedule")) {
+    ObjectReader schedule = reader.object("schedule");
+    schedule.read("kind", optimizer.schedule.kind, all(schedule_kinds));
+    schedule.read("peak", optimizer.schedule.peak, 0, 1e3);
+    schedule.read("warmup", optimizer.schedule.warmup);
+    schedule.read("final_fraction", optimizer.schedule.final_fraction, 0, 1);
+    schedule.finish();
+  }
+  reader.finish();
+}
+
+Json evaluation_json(const EvaluationSettings& evaluation) {
+  return {{"count", evaluation.count},
+          {"seed", evaluation.seed},
+          {"score_threshold", json_number(evaluation.score_threshold)},
+          {"nms_threshold", json_number(evaluation.nms_threshold)}};
+}
+
+void read_evaluation(ObjectReader reader, EvaluationSettings& evaluation) {
+  reader.read("count", evaluation.count, 0, 10'000'000);
+  reader.read("seed", evaluation.seed);
+  reader.read("score_threshold", evaluation.score_threshold, 0, 1);
+  reader.read("nms_threshold", evaluation.nms_threshold, 0, 1);
+  reader.finish();
+}
+
+Json to_json_value(const RunConfig& config) {
+  return {{"network", parse_json(to_json(config.network), "network")},
+          {"protocol", protocol_json(config.protocol)},
+          {"data", config.data},
+          {"glyphs", config.glyphs},
+          {"device", config.device},
+          {"seed", config.seed},
+          {"steps", config.steps},
+          {"epoch_canvases", config.epoch_canvases},
+          {"batch", config.batch},
+          {"shards", config.shards},
+          {"loss", loss_json(config.loss)},
+          {"optimizer", optimizer_json(config.optimizer)},
+          {"evaluation", evaluation_json(config.evaluation)},
+          {"checkpoint_every", config.checkpoint_every}};
+}
+
+RunConfig read_config(const Json& value, const std::string& origin) {
+  ObjectReader reader(value, origin);
+  RunConfig config;
+  reader.object("network");  // known to the reader; parsed by its own strict reader
+  config.network = parse_network(value.at("network").dump(), origin + ": network");
+  config.protocol = read_protocol(reader.object("protocol"));
+  reader.read("data", config.data);
+  reader.read("glyphs", config.glyphs);
+  reader.read("device", config.device);
+  reader.read("seed", config.seed);
+  reader.read("steps", config.steps, 1);
+  reader.read("epoch_canvases", config.epoch_canvases, 1);
+  reader.read("batch", config.batch, 1, 1 << 20);
+  reader.read("shards", config.shards, 0, 1 << 16);
+  if (reader.has("loss")) read_loss(reader.object("loss"), config.loss);
+  if (reader.has("optimizer")) read_optimizer(reader.object("optimizer"), config.optimizer);
+  if (reader.has("evaluation")) read_evaluation(reader.object("evaluation"), config.evaluation);
+  reader.read("checkpoint_every", config.checkpoint_every);
+  reader.finish();
+  return config;
+}
+
+/// What a preset is trained on and how, unless the user says otherwise.
+struct Recipe {
+  std::string_view protocol;
+  int batch;
+  std::uint64_t steps, warmup;
+  float peak;
+};
+
+const Recipe& recipe_of(std::string_view preset) {
+  static const std::map<std::string_view, Recipe> recipes{{"quick", {"quick-64", 64, 1000, 100, 4e-3f}},
+                                                          {"small", {"seed-224", 32, 4000, 200, 2e-3f}},
+                                                          {"seed", {"seed-224", 16, 1250, 60, 1e-3f}},
+                                                          {"seed-fc", {"seed-224", 16, 1250, 60, 1e-3f}}};
+  const auto found = recipes.find(preset);
+  return found != recipes.end() ? found->second : recipes.at("small");
+}
+
+}  // namespace
+
+RunConfig default_config(std::string_view preset) {
+  RunConfig config;
+  config.network = load_network(std::string(preset));
+  const Recipe& recipe = recipe_of(preset);
+  config.protocol = find_protocol(recipe.protocol);
+  config.batch = recipe.batch;
+  config.steps = recipe.steps;
+  config.optimizer.weight_decay = 1e-4f;
+  config.optimizer.clip_norm = 5;
+  config.optimizer.ema_decay = 0.998f;
+  config.optimizer.schedule = {.kind = ScheduleKind::cosine, .peak = recipe.peak, .warmup = recipe.warmup};
+  return config;
+}
+
+RunConfig parse_config(std::string_view json_text, const std::string& origin) {
+  return read_config(parse_json(json_text, origin), origin);
+}
+
+std::string to_json_text(const RunConfig& config) { return to_text(to_json_value(config)); }
+
+void set_value(RunConfig& config, std::string_view assignment) {
+  const auto equals = assignment.find('=');
+  require(equals != std::string_view::npos && equals > 0,
+          "--set takes key=value, found '" + std::string(assignment) + "'");
+  const std::string path(assignment.substr(0, equals)), text(assignment.substr(equals + 1));
+
+  Json whole = to_json_value(config);
+  Json* place = &whole;
+  for (std::size_t start = 0; start <= path.size();) {
+    const std::size_t end = std::min(path.find('.', start), path.size());
+    const std::string key = path.substr(start, end - start);
+    require(place->is_object() && place->contains(key),
+            "--set " + path + ": there is no such setting; config.json of any run lists them all");
+    place = &(*place)[key];
+    start = end + 1;
+  }
+  require(!place->is_object() && !place->is_array(), "--set " + path + ": this is a group of settings, not one");
+  if (place->is_string())
+    *place = text;
+  else
+    *place = parse_json(text, "--set " + path);
+  config = read_config(whole, "--set");
+}
+
+}  // namespace gridspot

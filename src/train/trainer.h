@@ -1,0 +1,68 @@
+#pragma once
+// The training loop's engine: a batch in fixed shards, replicas, one optimiser pass.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/glyph_bank.h"
+#include "kernels/step_metrics.h"
+#include "nn/network.h"
+#include "train/replica.h"
+#include "train/run_config.h"
+#include "device/thread_team.h"
+
+namespace gridspot {
+
+/// On the CPU the shards are worked through by threads (at most as many as shards), on CUDA by one stream. The number of
+/// shards decides the arithmetic: the result does not depend on the number of threads. One thread may use a Trainer.
+class Trainer {
+ public:
+  /// `config` must name a resolved device and at least one shard (see resolve). Throws InvalidInput where batch and shards or
+  /// protocol and network do not fit. `threads` 0: one for each processor.
+  Trainer(RunConfig config, const GlyphSet& glyphs, int threads = 0);
+  ~Trainer();
+
+  /// One step: gradient of the batch's loss, update, moving average. Enqueues; on the CPU it is done when it returns.
+  void step();
+
+  /// The metrics of the steps since the last call, oldest first; synchronises. At most `history_size` steps may lie between two
+  /// calls. Throws NumericalError, naming the step, where a loss or gradient norm is not finite; the weights are then those of
+  /// the step before.
+  std::vector<StepMetrics> take_metrics();
+  static constexpr std::uint64_t history_size = 64;
+
+  [[nodiscard]] std::uint64_t steps_done() const { return steps_done_; }
+  [[nodiscard]] const RunConfig& config() const { return config_; }
+  [[nodiscard]] const Network& network() const { return network_; }
+  /// The moving average where the configuration has one, else the weights; synchronises.
+  [[nodiscard]] std::vector<float> inference_weights();
+  [[nodiscard]] std::vector<float> weights();
+  /// Measures every step from now on, stage by stage (and slows it down); nullptr ends that.
+  void set_clocks(std::vector<StageClock>* clocks) { clocks_ = clocks; }
+
+  /// The memory plan, largest first: what for, bytes.
+  [[nodiscard]] std::vector<NetworkExecutor::PlannedBuffer> memory_plan() const;
+  [[nodiscard]] int threads() const { return team_.size(); }
+
+ private:
+  Stream& main_stream() { return replicas_.front()->stream(); }
+
+  RunConfig config_;
+  Network network_;
+  Device device_;
+  ThreadTeam team_;
+  std::vector<std::unique_ptr<Replica>> replicas_;  // one for each member of the team
+  std::unique_ptr<GlyphBank> bank_;
+  Buffer<float> weights_, moment1_, moment2_, ema_, shard_gradients_, gradient_, partial_norms_, norm_, terms_;
+  Buffer<std::uint8_t> decay_mask_;
+  Buffer<std::int32_t> collisions_, unplaced_;
+  Buffer<std::uint64_t> step_;
+  Buffer<StepMetrics> history_;
+  std::vector<StageClock>* clocks_ = nullptr;
+  std::uint64_t steps_done_ = 0, metrics_taken_ = 0;
+};
+
+/// Fills in what `auto` and 0 stand for on this machine: the device and the shards.
+RunConfig resolve(RunConfig config);
+
+}  // namespace gridspot
