@@ -1,5 +1,5 @@
-// Decoding: predictions [n, S, S, channels] to boxes, scores and classes [n, slots], ahead of NMS. Floor: each prediction is
-// read once, 24 bytes are written for each slot.
+// Decoding: predictions [n, S, S, channels] to boxes, scores and classes [n, slots], ahead of NMS. Floor: each
+// prediction is read once, 24 bytes are written for each slot.
 //
 // A thread decodes a cell, since the cell's predictors share the class probabilities.
 #include "device/kernel.h"
@@ -75,8 +75,7 @@ void decode_grid(Stream& stream, const GridHead& head, int n, float threshold, D
   require_elements(caller, "boxes", boxes.size, slots);
   require_elements(caller, "scores", scores.size, slots);
   require_elements(caller, "classes", classes.size, slots);
-  launch_1d(stream, count,
-            DecodeGrid{head, count, threshold, predictions.data, boxes.data, scores.data, classes.data});
+  launch_1d(stream, count, DecodeGrid{head, count, threshold, predictions.data, boxes.data, scores.data, classes.data});
 }
 #endif
 

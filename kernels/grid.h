@@ -1,11 +1,12 @@
 #pragma once
 // The detection head's layout and coding, shared by targets, loss and decoding.
 //
-// A prediction is [n, S, S, channels]: for each of the cell's B predictors (objectness logit, x, y, w, h), then C class outputs
-// that the cell's predictors share. Decoding of a predictor in cell (row, column):
+// A prediction is [n, S, S, channels]: for each of the cell's B predictors (objectness logit, x, y, w, h), then C class
+// outputs that the cell's predictors share. Decoding of a predictor in cell (row, column):
 //   cx = (column + sigmoid(x)) / S,  cy = (row + sigmoid(y)) / S,
 //   linear:       w, h as they are (Redmon et al. 2016, as the original study coded them),
-//   exponential:  w = prior_width * exp(w), h = prior_height * exp(h), exponents clamped to [-4, 4] (Redmon & Farhadi 2017).
+//   exponential:  w = prior_width * exp(w), h = prior_height * exp(h), exponents clamped to [-4, 4] (Redmon & Farhadi
+//   2017).
 namespace gridspot {
 
 enum class SizeCoding { linear, exponential };

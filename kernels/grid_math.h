@@ -16,7 +16,8 @@ __host__ __device__ __forceinline__ float sigmoid(float logit) { return 1.0f / (
 
 /// The row or column of the grid that holds a centre; outside the canvas (or NaN) the nearest (or first) one.
 __host__ __device__ __forceinline__ int cell_of(float center, int cells) {
-  return static_cast<int>(fminf(fmaxf(floorf(center * static_cast<float>(cells)), 0.0f), static_cast<float>(cells - 1)));
+  return static_cast<int>(
+      fminf(fmaxf(floorf(center * static_cast<float>(cells)), 0.0f), static_cast<float>(cells - 1)));
 }
 
 /// A coordinate of a box and its derivative by the output that codes it.

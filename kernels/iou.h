@@ -5,8 +5,8 @@
 
 namespace gridspot {
 
-/// In [0, 1]; 0 when a box has no area or a coordinate is NaN. Areas are taken between the rounded edges, so that a box and
-/// its exact duplicate give 1 however small they are.
+/// In [0, 1]; 0 when a box has no area or a coordinate is NaN. Areas are taken between the rounded edges, so that a box
+/// and its exact duplicate give 1 however small they are.
 __host__ __device__ __forceinline__ float iou(const Box& a, const Box& b) {
   const float a_left = a.cx - a.w * 0.5f, a_right = a.cx + a.w * 0.5f;
   const float a_top = a.cy - a.h * 0.5f, a_bottom = a.cy + a.h * 0.5f;

@@ -7,7 +7,8 @@
 
 namespace gridspot {
 
-/// Detections of n images, highest score first; device memory.
+/// Detections of n images, highest score first; device memory. Entries from an image's count on: box zeros, score 0,
+/// class -1.
 struct DetectionsView {
   int n, capacity;
   Box* boxes;               ///< [n, capacity]
@@ -20,6 +21,7 @@ struct DetectionsView {
 /// Owns the memory of a DetectionsView.
 class Detections {
  public:
+  /// Contents undefined. Throws InvalidInput when n or capacity is negative, OutOfMemory.
   Detections(Device device, int n, int capacity);
   [[nodiscard]] DetectionsView view() const;
 
@@ -33,10 +35,10 @@ class Detections {
 
 inline constexpr int max_nms_slots = 8192;
 
-/// Takes candidates in the order of falling score (ties: the lower slot) and keeps each whose IoU with every kept one (of its
-/// class, unless class_agnostic) is at most `iou_threshold`. Slots with score <= 0 are no candidates. boxes, scores, classes:
-/// [n, slots], slots <= max_nms_slots. One launch for the batch. Enqueues on the stream. Throws InvalidInput when sizes do
-/// not fit.
+/// Takes candidates in the order of falling score (ties: the lower slot) and keeps each whose IoU with every kept one
+/// (of its class, unless class_agnostic) is at most `iou_threshold`. Slots with score <= 0 or NaN are no candidates;
+/// the IoU with a box without area is 0. boxes, scores, classes: [n, slots], slots <= max_nms_slots. One launch for the
+/// batch. Enqueues on the stream. Throws InvalidInput when sizes do not fit or the threshold lies outside [0, 1].
 void suppress(Stream& stream, int n, int slots, DeviceSpan<const Box> boxes, DeviceSpan<const float> scores,
               DeviceSpan<const std::int32_t> classes, float iou_threshold, bool class_agnostic,
               const DetectionsView& detections);

@@ -1,7 +1,7 @@
 #pragma once
-// Random numbers without state: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3",
-// 2011), a bijection of 128 bits under a 64-bit key. Everything random on a canvas is a function of
-// (key, step, canvas, purpose, index).
+// Random numbers without state: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2,
+// 3", 2011), a bijection of 128 bits under a 64-bit key. Everything random on a canvas is a function of (key, step,
+// canvas, purpose, index).
 #include <cstdint>
 
 #include "device/kernel.h"
@@ -50,8 +50,8 @@ struct CanvasRandom {
 
   __host__ __device__ __forceinline__ Philox4 draw(Purpose purpose, std::uint32_t index) const {
     const auto upper = static_cast<std::uint32_t>(step >> 32) & 0x00ffffffu;
-    return philox4x32_10({index, canvas, static_cast<std::uint32_t>(step), upper | static_cast<std::uint32_t>(purpose) << 24},
-                         key);
+    return philox4x32_10(
+        {index, canvas, static_cast<std::uint32_t>(step), upper | static_cast<std::uint32_t>(purpose) << 24}, key);
   }
 };
 

@@ -9,21 +9,67 @@
 namespace gridspot {
 namespace {
 
-const std::array<Protocol, 5>& named_protocols() {
-  static const std::array<Protocol, 5> protocols{{
-      {.name = "seed-224", .id = 1, .height = 224, .width = 224, .min_glyphs = 1, .max_glyphs = 5, .min_size = 20,
-       .max_size = 40, .max_rotation = 10, .placing = Placing::anywhere, .box = BoxKind::tile},
-      {.name = "separated-224", .id = 2, .height = 224, .width = 224, .min_glyphs = 1, .max_glyphs = 5, .min_size = 20,
-       .max_size = 40, .max_rotation = 10, .placing = Placing::separated, .box = BoxKind::tile},
-      {.name = "overlap-224", .id = 3, .height = 224, .width = 224, .min_glyphs = 2, .max_glyphs = 5, .min_size = 20,
-       .max_size = 40, .max_rotation = 10, .placing = Placing::overlapping, .min_iou = 0.1f, .max_iou = 0.6f,
+std::array<Protocol, 5> named_protocols() {
+  return {{
+      {.name = "seed-224",
+       .id = 1,
+       .height = 224,
+       .width = 224,
+       .min_glyphs = 1,
+       .max_glyphs = 5,
+       .min_size = 20,
+       .max_size = 40,
+       .max_rotation = 10,
+       .placing = Placing::anywhere,
        .box = BoxKind::tile},
-      {.name = "crowd-300", .id = 4, .height = 300, .width = 300, .min_glyphs = 1, .max_glyphs = 20, .min_size = 15,
-       .max_size = 100, .max_rotation = 0, .placing = Placing::limited, .max_iou = 0.25f, .box = BoxKind::tight},
-      {.name = "quick-64", .id = 5, .height = 64, .width = 64, .min_glyphs = 1, .max_glyphs = 3, .min_size = 14,
-       .max_size = 24, .max_rotation = 10, .placing = Placing::separated, .box = BoxKind::tight},
+      {.name = "separated-224",
+       .id = 2,
+       .height = 224,
+       .width = 224,
+       .min_glyphs = 1,
+       .max_glyphs = 5,
+       .min_size = 20,
+       .max_size = 40,
+       .max_rotation = 10,
+       .placing = Placing::separated,
+       .box = BoxKind::tile},
+      {.name = "overlap-224",
+       .id = 3,
+       .height = 224,
+       .width = 224,
+       .min_glyphs = 2,
+       .max_glyphs = 5,
+       .min_size = 20,
+       .max_size = 40,
+       .max_rotation = 10,
+       .placing = Placing::overlapping,
+       .min_iou = 0.1f,
+       .max_iou = 0.6f,
+       .box = BoxKind::tile},
+      {.name = "crowd-300",
+       .id = 4,
+       .height = 300,
+       .width = 300,
+       .min_glyphs = 1,
+       .max_glyphs = 20,
+       .min_size = 15,
+       .max_size = 100,
+       .max_rotation = 0,
+       .placing = Placing::limited,
+       .max_iou = 0.25f,
+       .box = BoxKind::tight},
+      {.name = "quick-64",
+       .id = 5,
+       .height = 64,
+       .width = 64,
+       .min_glyphs = 1,
+       .max_glyphs = 3,
+       .min_size = 14,
+       .max_size = 24,
+       .max_rotation = 10,
+       .placing = Placing::separated,
+       .box = BoxKind::tight},
   }};
-  return protocols;
 }
 
 std::string quoted(std::string_view text) { return "'" + std::string(text) + "'"; }
@@ -118,6 +164,12 @@ void set_option(Protocol& protocol, std::string_view option, std::string_view va
     throw InvalidInput("there is no option " + quoted(option) +
                        "; the options are noise, clutter, min_contrast, inversion, shear, box");
   }
+}
+
+void set_option(Protocol& protocol, std::string_view assignment) {
+  const auto equals = assignment.find('=');
+  require(equals != std::string_view::npos, "expected option=value, found '" + std::string(assignment) + "'");
+  set_option(protocol, assignment.substr(0, equals), assignment.substr(equals + 1));
 }
 
 std::uint64_t scene_key(const Protocol& protocol, Split split, std::uint64_t seed) {

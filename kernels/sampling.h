@@ -5,22 +5,27 @@
 
 namespace gridspot {
 
-/// How many samples along each side of an output pixel give one for each of the `covered` source pixels along that side.
-/// A thousandth is forgiven, so that rounding does not turn one sample into two.
+/// How many samples along each side of an output pixel give one for each of the `covered` source pixels along that
+/// side. A thousandth is forgiven, so that rounding does not turn one sample into two.
 __host__ __device__ __forceinline__ int samples_for(float covered) {
   const float samples = ceilf(covered - 1e-3f);
   return samples > 1.0f ? static_cast<int>(samples) : 1;
 }
 
-/// Interpolates between the four nearest of texels(row, column); the centre of texel (0, 0) is x = y = 0.
-template <class Texels>
-__device__ __forceinline__ float bilinear(const Texels& texels, float x, float y) {
+/// Four neighbouring texels.
+struct Texels2x2 {
+  float upper_left, upper_right, lower_left, lower_right;
+};
+
+/// Interpolates between the four texels nearest to (x, y); the centre of texel (0, 0) is x = y = 0.
+/// `image.texels(row, column)` returns the 2 x 2 texels that begin there, whether or not they lie in the image.
+template <class Image>
+__device__ __forceinline__ float bilinear(const Image& image, float x, float y) {
   const float left = floorf(x), top = floorf(y);
-  const int column = static_cast<int>(left), row = static_cast<int>(top);
   const float right_share = x - left, lower_share = y - top;
-  const float a = texels(row, column), b = texels(row, column + 1);
-  const float c = texels(row + 1, column), d = texels(row + 1, column + 1);
-  const float upper = a + (b - a) * right_share, lower = c + (d - c) * right_share;
+  const Texels2x2 t = image.texels(static_cast<int>(top), static_cast<int>(left));
+  const float upper = t.upper_left + (t.upper_right - t.upper_left) * right_share;
+  const float lower = t.lower_left + (t.lower_right - t.lower_left) * right_share;
   return upper + (lower - upper) * lower_share;
 }
 

@@ -1,8 +1,8 @@
-// Target encoding: boxes and labels [n, capacity] to the object of each cell [n, S, S]. The trainer calls it once a step,
-// before the loss. Floor: 20 bytes read for each slot, 4 written for each cell.
+// Target encoding: boxes and labels [n, capacity] to the object of each cell [n, S, S]. The trainer calls it once a
+// step, before the loss. Floor: 20 bytes read for each slot, 4 written for each cell.
 //
-// A block encodes a canvas. An object finds out by itself whether another takes its cell, so a cell has one writer and no
-// order matters.
+// A block encodes a canvas. An object finds out by itself whether another takes its cell, so a cell has one writer and
+// no order matters.
 #include "device/kernel.h"
 #include "gridspot/box.h"
 #include "kernels/grid_math.h"

@@ -14,18 +14,18 @@ enum class Split { train, test };
 
 struct Protocol {
   std::string name;
-  std::uint32_t id = 0;  ///< keeps the seed spaces of protocols apart; below 2^15
-  int height = 0, width = 0;                  ///< canvas, pixels
-  int min_glyphs = 1, max_glyphs = 1;         ///< per canvas, uniform, both ends included
-  float min_size = 0, max_size = 0;           ///< side of the square tile, pixels, uniform
-  float max_rotation = 0;                     ///< degrees, uniform in +-
+  std::uint32_t id = 0;                ///< keeps the seed spaces of protocols apart; below 2^15
+  int height = 0, width = 0;           ///< canvas, pixels
+  int min_glyphs = 1, max_glyphs = 1;  ///< per canvas, uniform, both ends included
+  float min_size = 0, max_size = 0;    ///< side of the square tile, pixels, uniform
+  float max_rotation = 0;              ///< degrees, uniform in +-
   Placing placing = Placing::anywhere;
   float min_iou = 0, max_iou = 0;
   BoxKind box = BoxKind::tile;
   // Options, off in every named protocol:
-  float max_shear = 0;     ///< horizontal shear (tangent of the angle), uniform in +-
-  int max_clutter = 0;     ///< distractor strokes and symbols that are no digit, per canvas, uniform in [0, max_clutter]
-  float noise = 0;         ///< standard deviation of the Gaussian noise added to every pixel (white = 1)
+  float max_shear = 0;  ///< horizontal shear (tangent of the angle), uniform in +-
+  int max_clutter = 0;  ///< distractor strokes and symbols that are no digit, per canvas, uniform in [0, max_clutter]
+  float noise = 0;      ///< standard deviation of the Gaussian noise added to every pixel (white = 1)
   float min_contrast = 1;  ///< the canvas is multiplied by a factor uniform in [min_contrast, 1]
   float inversion = 0;     ///< probability that the canvas is inverted (1 - value)
 };
@@ -40,9 +40,11 @@ void validate(const Protocol& protocol);
 /// Sets one option from text: "noise" [0, 1], "clutter" [0, 64], "min_contrast" [0.05, 1], "inversion" [0, 1],
 /// "shear" [0, 1], "box" (tile or tight). Throws InvalidInput for an unknown option or a value outside its range.
 void set_option(Protocol& protocol, std::string_view option, std::string_view value);
+/// The same from "option=value".
+void set_option(Protocol& protocol, std::string_view assignment);
 
-/// The Philox key of a seed in the seed space of a protocol's split. No two of (protocol id, split, seed) share a key, so
-/// no evaluation seed can meet a training seed. Throws InvalidInput for a seed of 2^48 or more.
+/// The Philox key of a seed in the seed space of a protocol's split. No two of (protocol id, split, seed) share a key,
+/// so no evaluation seed can meet a training seed. Throws InvalidInput for a seed of 2^48 or more.
 std::uint64_t scene_key(const Protocol& protocol, Split split, std::uint64_t seed);
 
 }  // namespace gridspot

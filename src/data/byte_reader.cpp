@@ -3,8 +3,6 @@
 #include <zlib.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "gridspot/error.h"
@@ -12,8 +10,8 @@
 namespace gridspot {
 namespace {
 
-constexpr std::size_t input_size = std::size_t(1) << 16;
 constexpr int gzip_only = 15 + 16;  // window bits of 15, plus 16 for "a gzip header, nothing else"
+constexpr std::size_t largest_piece = std::size_t(1) << 30;  // zlib counts in unsigned int
 
 void end_inflate(z_stream_s* stream) {
   inflateEnd(stream);
@@ -22,18 +20,12 @@ void end_inflate(z_stream_s* stream) {
 
 }  // namespace
 
-ByteReader::ByteReader(std::filesystem::path path)
-    : path_(std::move(path)),
-      file_(std::fopen(path_.c_str(), "rb"), &std::fclose),
-      input_(input_size),
-      inflate_(nullptr, &end_inflate) {
-  if (!file_) throw IoError(path_.string() + ": cannot open: " + std::strerror(errno));
-  refill();
-  if (input_end_ >= 2 && input_[0] == 0x1f && input_[1] == 0x8b) {
-    auto stream = std::make_unique<z_stream>();
-    if (inflateInit2(stream.get(), gzip_only) != Z_OK) throw OutOfMemory(path_.string() + ": no memory to unpack it");
-    inflate_.reset(stream.release());
-  }
+ByteReader::ByteReader(std::span<const std::uint8_t> bytes, std::string name)
+    : input_(bytes), name_(std::move(name)), inflate_(nullptr, &end_inflate) {
+  if (bytes.size() < 2 || bytes[0] != 0x1f || bytes[1] != 0x8b) return;
+  auto stream = std::make_unique<z_stream>();
+  if (inflateInit2(stream.get(), gzip_only) != Z_OK) throw OutOfMemory(name_ + ": no memory to unpack it");
+  inflate_.reset(stream.release());
 }
 
 ByteReader::~ByteReader() = default;
@@ -44,60 +36,43 @@ std::size_t ByteReader::read(std::span<std::uint8_t> bytes) {
   return count;
 }
 
-void ByteReader::refill() {
-  input_begin_ = 0;
-  input_end_ = std::fread(input_.data(), 1, input_.size(), file_.get());
-  file_offset_ += input_end_;
-  if (std::ferror(file_.get())) throw IoError(path_.string() + ": cannot read: " + std::strerror(errno));
-}
-
 std::size_t ByteReader::read_plain(std::span<std::uint8_t> bytes) {
-  std::size_t count = 0;
-  while (count < bytes.size()) {
-    if (input_begin_ == input_end_) refill();
-    if (input_end_ == 0) break;
-    const std::size_t piece = std::min(bytes.size() - count, input_end_ - input_begin_);
-    std::copy_n(input_.data() + input_begin_, piece, bytes.data() + count);
-    input_begin_ += piece;
-    count += piece;
-  }
+  const std::size_t count = std::min(bytes.size(), input_.size() - consumed_);
+  std::copy_n(input_.data() + consumed_, count, bytes.data());
+  consumed_ += count;
   return count;
 }
 
 std::size_t ByteReader::read_gzip(std::span<std::uint8_t> bytes) {
   std::size_t count = 0;
   while (count < bytes.size() && !gzip_ended_) {
-    if (input_begin_ == input_end_) refill();
-    if (input_end_ == 0) fail_gzip("the gzip stream ends early");
-    // zlib counts in unsigned int.
-    const std::size_t space = std::min(bytes.size() - count, std::size_t(1) << 30);
-    inflate_->next_in = input_.data() + input_begin_;
-    inflate_->avail_in = static_cast<unsigned>(input_end_ - input_begin_);
+    const std::size_t available = std::min(input_.size() - consumed_, largest_piece);
+    const std::size_t space = std::min(bytes.size() - count, largest_piece);
+    inflate_->next_in = const_cast<std::uint8_t*>(input_.data() + consumed_);  // zlib does not write there
+    inflate_->avail_in = static_cast<unsigned>(available);
     inflate_->next_out = bytes.data() + count;
     inflate_->avail_out = static_cast<unsigned>(space);
     const int result = inflate(inflate_.get(), Z_NO_FLUSH);
-    input_begin_ = input_end_ - inflate_->avail_in;
+    consumed_ += available - inflate_->avail_in;
     count += space - inflate_->avail_out;
-    if (result == Z_MEM_ERROR) throw OutOfMemory(path_.string() + ": no memory to unpack it");
+    if (result == Z_MEM_ERROR) throw OutOfMemory(name_ + ": no memory to unpack it");
+    if (result == Z_BUF_ERROR) fail_gzip("the gzip stream ends early");
     if (result != Z_OK && result != Z_STREAM_END)
-      fail_gzip(std::string("the gzip stream is damaged (") + (inflate_->msg ? inflate_->msg : "no progress") + ")");
+      fail_gzip(std::string("the gzip stream is damaged") +
+                (inflate_->msg != nullptr ? " (" + std::string(inflate_->msg) + ")" : ""));
     gzip_ended_ = result == Z_STREAM_END;
   }
-  if (gzip_ended_) {
-    if (input_begin_ == input_end_) refill();
-    if (input_begin_ != input_end_) fail_gzip("bytes follow the end of the gzip stream");
-  }
+  if (gzip_ended_ && consumed_ != input_.size()) fail_gzip("bytes follow the end of the gzip stream");
   return count;
 }
 
 void ByteReader::fail(std::uint64_t offset, const std::string& rule) const {
-  throw InvalidInput(path_.string() + ", byte " + std::to_string(offset) +
-                     (is_gzip() ? " of the unpacked content: " : ": ") + rule);
+  throw InvalidInput(name_ + ", byte " + std::to_string(offset) + (inflate_ ? " of the unpacked content: " : ": ") +
+                     rule);
 }
 
 void ByteReader::fail_gzip(const std::string& rule) const {
-  throw InvalidInput(path_.string() + ", byte " + std::to_string(file_offset_ - (input_end_ - input_begin_)) + ": " +
-                     rule);
+  throw InvalidInput(name_ + ", byte " + std::to_string(consumed_) + ": " + rule);
 }
 
 }  // namespace gridspot

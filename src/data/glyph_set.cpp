@@ -8,9 +8,9 @@
 #include <sstream>
 
 #include "data/builtin_glyphs.h"
-#include "data/files.h"
 #include "data/idx.h"
 #include "gridspot/error.h"
+#include "io/atomic_file.h"
 
 namespace gridspot {
 namespace {
@@ -85,7 +85,7 @@ std::vector<fs::path> candidates_of_name(const std::string& name) {
 }
 
 std::vector<std::string> read_class_names(const fs::path& path) {
-  std::istringstream text{std::string(as_text(read_file(path, max_classes_file)))};
+  std::istringstream text(read_file(path, max_classes_file));
   std::vector<std::string> names;
   std::set<std::string> seen;
   for (std::string line; std::getline(text, line);) {

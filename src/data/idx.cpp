@@ -5,11 +5,14 @@
 #include <string>
 
 #include "data/byte_reader.h"
+#include "data/files.h"
+#include "io/atomic_file.h"
 
 namespace gridspot {
 namespace {
 
 constexpr std::uint8_t unsigned_byte_type = 0x08;
+constexpr std::size_t max_header_bytes = 16;
 
 std::uint32_t read_big_endian(ByteReader& reader, const char* what) {
   std::uint8_t bytes[4];
@@ -70,14 +73,16 @@ std::vector<std::uint8_t> read_values(ByteReader& reader, std::uint64_t count) {
 }  // namespace
 
 IdxImages read_idx_images(const std::filesystem::path& path) {
-  ByteReader reader(path);
+  const std::string bytes = read_file(path, max_idx_bytes + max_header_bytes);
+  ByteReader reader(as_bytes(bytes), path.string());
   read_magic(reader, 3);
   const auto sizes = read_dimensions(reader, 3);
   return {sizes[0], sizes[1], sizes[2], read_values(reader, std::uint64_t(sizes[0]) * sizes[1] * sizes[2])};
 }
 
 std::vector<std::uint8_t> read_idx_labels(const std::filesystem::path& path) {
-  ByteReader reader(path);
+  const std::string bytes = read_file(path, max_idx_bytes + max_header_bytes);
+  ByteReader reader(as_bytes(bytes), path.string());
   read_magic(reader, 1);
   const auto sizes = read_dimensions(reader, 1);
   return read_values(reader, sizes[0]);

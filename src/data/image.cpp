@@ -5,15 +5,16 @@
 #include "data/files.h"
 #include "data/image_codecs.h"
 #include "gridspot/error.h"
+#include "io/atomic_file.h"
 
 namespace gridspot {
 namespace {
 
 constexpr std::size_t max_file_bytes = std::size_t(1) << 29;
 
-bool is_png(const std::vector<std::uint8_t>& bytes) { return bytes.size() >= 2 && bytes[0] == 0x89 && bytes[1] == 'P'; }
+bool is_png(std::string_view bytes) { return bytes.starts_with("\x89P"); }
 
-bool is_pnm(const std::vector<std::uint8_t>& bytes) {
+bool is_pnm(std::string_view bytes) {
   return bytes.size() >= 2 && bytes[0] == 'P' && bytes[1] >= '1' && bytes[1] <= '7';
 }
 
@@ -40,15 +41,19 @@ void check_image_size(const std::string& name, std::uint64_t width, std::uint64_
 }
 
 Image read_image(const std::filesystem::path& path) {
-  const auto bytes = read_file(path, max_file_bytes);
-  if (is_png(bytes)) return decode_png(bytes, path.string());
-  if (is_pnm(bytes)) return decode_pnm(bytes, path.string());
+  const std::string bytes = read_file(path, max_file_bytes);
+  if (is_png(bytes)) return decode_png(as_bytes(bytes), path.string());
+  if (is_pnm(bytes)) return decode_pnm(as_bytes(bytes), path.string());
   throw InvalidInput(path.string() + ", byte 0: neither a PNG nor a PGM or PPM file");
 }
 
-Image read_png(const std::filesystem::path& path) { return decode_png(read_file(path, max_file_bytes), path.string()); }
+Image read_png(const std::filesystem::path& path) {
+  return decode_png(as_bytes(read_file(path, max_file_bytes)), path.string());
+}
 
-Image read_pnm(const std::filesystem::path& path) { return decode_pnm(read_file(path, max_file_bytes), path.string()); }
+Image read_pnm(const std::filesystem::path& path) {
+  return decode_pnm(as_bytes(read_file(path, max_file_bytes)), path.string());
+}
 
 void write_png(const std::filesystem::path& path, const Image& image) {
   validate(image);

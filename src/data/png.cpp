@@ -49,6 +49,15 @@ void check_chunks(std::span<const std::uint8_t> bytes, const std::string& name) 
   }
 }
 
+/// Refuses a small file that announces a large picture before memory is taken for it.
+void check_plausible(const spng_ihdr& header, std::size_t file_bytes, const std::string& name) {
+  constexpr std::uint64_t best_deflate_ratio = 1032;
+  const std::uint64_t least_bits = std::uint64_t(header.width) * header.height * header.bit_depth;
+  if (least_bits / 8 > file_bytes * best_deflate_ratio)
+    throw InvalidInput(name + ": " + std::to_string(file_bytes) + " bytes cannot hold " + std::to_string(header.width) +
+                       "x" + std::to_string(header.height) + " pixels");
+}
+
 std::uint8_t narrow(std::uint32_t sample, std::uint32_t largest) {
   return static_cast<std::uint8_t>((sample * std::uint64_t(255) + largest / 2) / largest);
 }
@@ -87,6 +96,7 @@ Image decode_png(std::span<const std::uint8_t> bytes, const std::string& name) {
   spng_ihdr header;
   check(spng_get_ihdr(context.get(), &header), name);
   check_image_size(name, header.width, header.height);
+  check_plausible(header, bytes.size(), name);
   return header.bit_depth == 16 ? decode<std::uint16_t>(context.get(), header, name)
                                 : decode<std::uint8_t>(context.get(), header, name);
 }

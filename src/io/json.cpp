@@ -1,8 +1,6 @@
 #include "io/json.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 #include <cstddef>
 #include <iterator>
 #include <unordered_set>
@@ -148,18 +146,5 @@ Json parse_json(std::string_view text, std::string_view source) {
   Json::sax_parse(begin, end, &builder);
   return builder.take();
 }
-
-Json json_number(float value) {
-  if (!std::isfinite(value)) return nullptr;
-  char digits[32];
-  const auto written = std::to_chars(digits, digits + sizeof digits, value);
-  // The double nearest to the float's shortest text has that same shortest text.
-  double nearest = 0;
-  std::from_chars(digits, written.ptr, nearest);
-  return nearest;
-}
-
-std::string to_text(const Json& value) { return value.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
-std::string to_line(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 }  // namespace gridspot

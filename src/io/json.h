@@ -21,8 +21,10 @@ Json parse_json(std::string_view text, std::string_view source);
 /// is not finite, for which JSON has no number.
 Json json_number(float value);
 
-/// `value` as text: indented by two spaces and ended by a line end, or on one line without an end. Bytes that are not
-/// UTF-8 (from file names) become U+FFFD.
+/// `value` as text, equal for equal values, numbers in their shortest form that reads back (doubles keep a point or an
+/// exponent, so that they stay doubles). Bytes that are not UTF-8 (from file names) become U+FFFD.
+/// `to_text` is indented by two spaces, with arrays of plain values on one line, and ends in a line end; `to_line` is
+/// one line without an end.
 std::string to_text(const Json& value);
 std::string to_line(const Json& value);
 

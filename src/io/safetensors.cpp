@@ -91,9 +91,11 @@ std::vector<float> values_of(const Entry& entry, const char* data) {
   return values;
 }
 
+std::string shown(const Json& value) { return value.is_structured() ? value.type_name() : to_line(value); }
+
 std::uint64_t to_unsigned(const Report& report, const std::string& tensor, const Json& value, const char* what) {
   if (!value.is_number_unsigned())
-    report.fail(tensor, std::string(what) + " must hold integers from 0, found " + value.dump());
+    report.fail(tensor, std::string(what) + " must hold integers from 0, found " + shown(value));
   return value.get<std::uint64_t>();
 }
 
@@ -108,7 +110,7 @@ Entry read_entry(const Report& report, const std::string& name, const Json& desc
   entry.name = name;
   const Json& dtype_value = description["dtype"];
   const auto dtype = dtype_value.is_string() ? dtype_of(dtype_value.get_ref<const std::string&>()) : std::nullopt;
-  if (!dtype) report.fail(name, "dtype must be 'F32', 'F16' or 'BF16', found " + dtype_value.dump());
+  if (!dtype) report.fail(name, "dtype must be 'F32', 'F16' or 'BF16', found " + shown(dtype_value));
   entry.dtype = *dtype;
 
   if (!description["shape"].is_array()) report.fail(name, "shape must be an array");

@@ -10,7 +10,7 @@ struct DetectionSettings {
   float score_threshold = 0.25f;  ///< of objectness times class probability
   float nms_threshold = 0.45f;    ///< IoU above which the lower score is suppressed
   bool class_agnostic = false;
-  int capacity = 100;             ///< detections an image
+  int capacity = 100;  ///< detections an image
 };
 
 /// For one batch size on one device; everything is allocated at construction. One thread at a time.
@@ -18,8 +18,8 @@ class Detector {
  public:
   Detector(const Network& network, Device device, int batch, const DetectionSettings& settings);
 
-  /// weights: the network's flat buffer. input: [batch, height, width, channels], normalised. Enqueues; the view holds until
-  /// the next call.
+  /// weights: the network's flat buffer. input: [batch, height, width, channels], normalised. Enqueues; the view holds
+  /// until the next call.
   DetectionsView run(Stream& stream, DeviceSpan<const float> weights, DeviceSpan<const float> input,
                      StageClock* clock = nullptr);
 

@@ -43,10 +43,12 @@ class Network {
   void from_torch(const Parameter& parameter, std::span<const float> values, std::span<float> flat) const;
 
  private:
+  [[nodiscard]] const NetworkLayer& layer_of(const Parameter& parameter) const;
+
   NetworkSpec spec_;
   std::vector<NetworkLayer> layers_;
   std::vector<Parameter> parameters_;
-  std::vector<std::size_t> parameter_layers_;
+  std::vector<std::size_t> parameter_layers_;  ///< the layer of each parameter
   std::size_t buffer_size_ = 0;
 };
 

@@ -14,87 +14,90 @@ namespace gridspot {
 
 inline constexpr int warpSize = 32;
 
-using Site = std::source_location;
-
-inline void __syncthreads(Site site = Site::current()) { simt::current_runtime->block_barrier(site); }
+inline void __syncthreads(simt::Site site = simt::Site::current()) { simt::current_runtime->block_barrier(site); }
 
 /// The number of threads of the block whose predicate is not zero.
-inline int __syncthreads_count(int predicate, Site site = Site::current()) {
+inline int __syncthreads_count(int predicate, simt::Site site = simt::Site::current()) {
   simt::current_runtime->block_barrier(site, predicate != 0);
   return simt::current_runtime->barrier_count();
 }
-inline int __syncthreads_or(int predicate, Site site = Site::current()) {
+inline int __syncthreads_or(int predicate, simt::Site site = simt::Site::current()) {
   return __syncthreads_count(predicate, site) != 0;
 }
 
-inline void __syncwarp(unsigned mask = 0xffffffffu, Site site = Site::current()) {
-  simt::current_runtime->warp_exchange(simt::Meeting::warp_sync, mask, 0, 0, site);
+inline void __syncwarp(unsigned mask = 0xffffffffu, simt::Site site = simt::Site::current()) {
+  simt::current_runtime->warp_exchange(simt::Meeting::warp_barrier, mask, 0, 0, site);
 }
 
-inline unsigned __ballot_sync(unsigned mask, int predicate, Site site = Site::current()) {
-  return static_cast<unsigned>(
-      simt::current_runtime->warp_exchange(simt::Meeting::ballot, mask, predicate != 0, 0, site));
+namespace simt {
+/// The lanes of the mask whose predicate is not zero.
+inline unsigned vote(Meeting meeting, unsigned mask, int predicate, Site site) {
+  return static_cast<unsigned>(current_runtime->warp_exchange(meeting, mask, predicate != 0, 0, site));
 }
-inline int __any_sync(unsigned mask, int predicate, Site site = Site::current()) {
-  return __ballot_sync(mask, predicate, site) != 0;
+}  // namespace simt
+
+inline unsigned __ballot_sync(unsigned mask, int predicate, simt::Site site = simt::Site::current()) {
+  return simt::vote(simt::Meeting::ballot, mask, predicate, site);
 }
-inline int __all_sync(unsigned mask, int predicate, Site site = Site::current()) {
-  return __ballot_sync(mask, predicate, site) == mask;
+inline int __any_sync(unsigned mask, int predicate, simt::Site site = simt::Site::current()) {
+  return simt::vote(simt::Meeting::any, mask, predicate, site) != 0;
+}
+inline int __all_sync(unsigned mask, int predicate, simt::Site site = simt::Site::current()) {
+  return simt::vote(simt::Meeting::all, mask, predicate, site) == mask;
 }
 
 namespace simt {
 template <class T>
-T shuffle(unsigned mask, T value, int source_lane, Site site) {
+T shuffle(Meeting meeting, unsigned mask, T value, int source_lane, Site site) {
   static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= 8);
   std::uint64_t bits = 0;
   std::memcpy(&bits, &value, sizeof(T));
-  bits = current_runtime->warp_exchange(Meeting::shuffle, mask, bits, source_lane, site);
+  bits = current_runtime->warp_exchange(meeting, mask, bits, source_lane, site);
   std::memcpy(&value, &bits, sizeof(T));
   return value;
 }
 inline int lane() { return static_cast<int>(current_runtime->thread_in_block() % 32); }
 }  // namespace simt
 
+// `width` (a power of two) cuts the warp into segments; a source outside the caller's segment gives the caller's own
+// value. Of `delta` and `lane_mask` the hardware reads five bits.
 template <class T>
-T __shfl_sync(unsigned mask, T value, int source, int width = 32, Site site = Site::current()) {
+T __shfl_sync(unsigned mask, T value, int source, int width = 32, simt::Site site = simt::Site::current()) {
   const int first = simt::lane() / width * width;
-  return simt::shuffle(mask, value, first + (source & (width - 1)), site);
+  return simt::shuffle(simt::Meeting::shuffle_index, mask, value, first + (source & (width - 1)), site);
 }
 template <class T>
-T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32, Site site = Site::current()) {
-  const int lane = simt::lane(), source = lane + static_cast<int>(delta);
-  return simt::shuffle(mask, value, source / width == lane / width ? source : lane, site);
+T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32, simt::Site site = simt::Site::current()) {
+  const int lane = simt::lane(), source = lane + static_cast<int>(delta & 31u);
+  return simt::shuffle(simt::Meeting::shuffle_down, mask, value, source / width == lane / width ? source : lane, site);
 }
 template <class T>
-T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32, Site site = Site::current()) {
-  const int lane = simt::lane(), source = lane - static_cast<int>(delta);
-  return simt::shuffle(mask, value, source >= lane / width * width ? source : lane, site);
+T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32, simt::Site site = simt::Site::current()) {
+  const int lane = simt::lane(), source = lane - static_cast<int>(delta & 31u);
+  return simt::shuffle(simt::Meeting::shuffle_up, mask, value, source >= lane / width * width ? source : lane, site);
 }
 template <class T>
-T __shfl_xor_sync(unsigned mask, T value, int lane_mask, int width = 32, Site site = Site::current()) {
-  const int lane = simt::lane(), source = lane ^ lane_mask;
-  return simt::shuffle(mask, value, source / width <= lane / width ? source : lane, site);
+T __shfl_xor_sync(unsigned mask, T value, int lane_mask, int width = 32, simt::Site site = simt::Site::current()) {
+  const int lane = simt::lane(), source = lane ^ (lane_mask & 31);
+  return simt::shuffle(simt::Meeting::shuffle_xor, mask, value, source / width <= lane / width ? source : lane, site);
 }
 
 // Blocks run one after another on one OS thread, and no two replicas share memory that a kernel changes. There is no
 // version for floating point: the result would depend on the order.
 template <class T>
-  requires std::is_integral_v<T>
-T atomicAdd(T* address, std::type_identity_t<T> value) {
+requires std::is_integral_v<T> T atomicAdd(T* address, std::type_identity_t<T> value) {
   const T old = *address;
   *address = static_cast<T>(old + value);
   return old;
 }
 template <class T>
-  requires std::is_integral_v<T>
-T atomicMax(T* address, std::type_identity_t<T> value) {
+requires std::is_integral_v<T> T atomicMax(T* address, std::type_identity_t<T> value) {
   const T old = *address;
   *address = std::max(old, value);
   return old;
 }
 template <class T>
-  requires std::is_integral_v<T>
-T atomicMin(T* address, std::type_identity_t<T> value) {
+requires std::is_integral_v<T> T atomicMin(T* address, std::type_identity_t<T> value) {
   const T old = *address;
   *address = std::min(old, value);
   return old;

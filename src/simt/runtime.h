@@ -6,6 +6,7 @@
 // (see CONTRIBUTING.md, "The host runtime") ends the launch with a DeviceError that names kernel, block, threads and
 // sites. A Runtime belongs to one OS thread at a time; `run` returns when the launch has finished.
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <random>
 #include <source_location>
@@ -21,7 +22,7 @@ inline constinit thread_local Dim3 threadIdx{}, blockIdx{}, blockDim{}, gridDim{
 
 namespace gridspot::simt {
 
-class Fiber;
+using Site = std::source_location;
 
 /// In which order blocks and threads run. A kernel without races computes the same bits under all of them.
 enum class Order { forward, reverse, shuffled };
@@ -31,8 +32,19 @@ struct Schedule {
   std::uint64_t seed = 0;  ///< of the shuffle
 };
 
-/// What kind of meeting a thread waits for.
-enum class Meeting : std::uint8_t { none, block_barrier, warp_sync, shuffle, ballot };
+/// What kind of meeting a thread waits for. Lanes of a warp meet only in the same kind.
+enum class Meeting : std::uint8_t {
+  none,
+  block_barrier,
+  warp_barrier,
+  shuffle_index,
+  shuffle_up,
+  shuffle_down,
+  shuffle_xor,
+  ballot,
+  any,
+  all
+};
 
 class Runtime {
  public:
@@ -43,22 +55,29 @@ class Runtime {
 
   void set_schedule(Schedule schedule) { schedule_ = schedule; }
 
-  /// Calls `body()` once for each thread of the launch. Throws DeviceError when the kernel breaks a rule.
+  /// Calls `body()` once for each thread of the launch. Throws DeviceError when the kernel breaks a rule, and what the
+  /// kernel itself throws; the Runtime can be used again afterwards.
   template <class Body>
   void run(const LaunchShape& shape, const Body& body, std::string (*kernel_name)()) {
     run_kernel(shape, kernel_name, &thread_loop<Body>, &body);
   }
 
   // For simt/intrinsics.h, on the fiber of the calling thread:
-  void block_barrier(std::source_location site, bool predicate = false);
-  std::uint64_t warp_exchange(Meeting meeting, unsigned mask, std::uint64_t value, int source_lane,
-                              std::source_location site);
+
+  /// Returns when every thread of the block that has not exited waits here.
+  void block_barrier(Site site, bool predicate = false);
+  /// The number of threads that came to the last block barrier with a true predicate.
   [[nodiscard]] int barrier_count() const { return barrier_count_; }
+  /// Returns when every lane of the mask has come with the same meeting and mask: for a shuffle the value of
+  /// `source_lane`, for a vote the lanes whose value is not 0.
+  std::uint64_t warp_exchange(Meeting meeting, unsigned mask, std::uint64_t value, int source_lane, Site site);
+  /// The block's dynamic shared memory, of which the caller uses the first `bytes`.
   [[nodiscard]] std::byte* shared_memory(std::size_t bytes);
   [[nodiscard]] unsigned thread_in_block() const { return current_thread_; }
 
  private:
   struct Thread;
+  struct Warp;
   struct Worker;
   using ThreadLoop = void (*)(Runtime&, const void* body);
 
@@ -67,8 +86,6 @@ class Runtime {
     const Body& call = *static_cast<const Body*>(body);
     while (runtime.next_thread()) call();
   }
-
-  void run_kernel(const LaunchShape& shape, std::string (*kernel_name)(), ThreadLoop loop, const void* body);
   /// Finishes the current thread of this fiber and takes the next; false when the fiber has to go back.
   bool next_thread() {
     if (cursor_ < plain_end_) [[likely]] {
@@ -78,19 +95,37 @@ class Runtime {
     return next_thread_in_order();
   }
   bool next_thread_in_order();
+
+  // The launch (runtime.cpp)
+  void run_kernel(const LaunchShape& shape, std::string (*kernel_name)(), ThreadLoop loop, const void* body);
+  void prepare_launch();
+  void run_fibers();
+  void abandon_launch() noexcept;
   bool next_block();
+  void prepare_block();
+  [[nodiscard]] unsigned thread_at(unsigned position) const;
+  void start_thread(unsigned position);
   void place(unsigned thread);
-  void begin_meetings();
-  void schedule_block();
-  void wait();
-  bool release_waiting();
-  void release_warp(unsigned warp, unsigned mask);
   Worker& idle_worker();
-  void check_shared_red_zone();
-  [[noreturn]] void report(const std::string& problem);
-  void fail(const std::string& problem);
-  std::string describe_waiting() const;
   static void worker_entry(void* worker);
+  void poison_shared_memory();
+  void check_shared_red_zones();
+  /// Called on a fiber: ends the launch with a DeviceError; does not return.
+  void fail(const std::string& problem);
+  [[nodiscard]] std::string report(const std::string& problem) const;
+
+  // Meetings of threads (meetings.cpp)
+  void begin_meetings();
+  void mark_exited(unsigned thread);
+  void wait(Thread& thread);
+  [[nodiscard]] bool barrier_is_complete() const;
+  void release_barrier();
+  void check_mask(Meeting meeting, unsigned mask, Site site);
+  [[nodiscard]] bool warp_is_complete(unsigned warp, unsigned mask) const;
+  void release_warp(unsigned warp, unsigned mask);
+  void order_ready(std::size_t from);
+  [[nodiscard]] std::string describe_deadlock() const;
+  [[nodiscard]] std::string describe_warp_deadlock(unsigned thread) const;
 
   Schedule schedule_;
   std::string (*kernel_name_)() = nullptr;
@@ -103,18 +138,24 @@ class Runtime {
   std::vector<unsigned> thread_order_;      // empty: forward
   std::uint64_t block_cursor_ = 0, block_count_ = 0;
   unsigned cursor_ = 0, thread_count_ = 0;  // threads from cursor_ on have not started
-  unsigned plain_end_ = 0;                   // == thread_count_ while nothing but counting up is to be done, else 0
+  unsigned plain_end_ = 0;                  // == thread_count_ while nothing but counting up is to be done, else 0
   unsigned current_thread_ = 0;
-  bool flat_block_ = true;
+  bool flat_block_ = true, flat_grid_ = true;
   bool launch_done_ = false;
 
-  std::vector<Thread> threads_;  // empty until a thread of the block waits
+  bool meetings_begun_ = false;  // has a thread of this block waited? Only then the next three are kept
+  std::vector<Thread> threads_;
+  std::vector<Warp> warps_;
+  unsigned waiting_ = 0;         // threads that wait
+  std::vector<unsigned> ready_;  // threads that have waited and may go on, the next one last
+  int barrier_count_ = 0;
+
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::vector<Worker*> idle_, ready_, waiting_;
+  std::vector<Worker*> idle_;
   Worker* running_ = nullptr;
   std::vector<std::byte> shared_;
   std::string failure_;
-  int barrier_count_ = 0;
+  std::exception_ptr escaped_;  // what the kernel threw
 };
 
 /// The runtime whose kernel the calling OS thread is running.

@@ -5,19 +5,13 @@
 #include <string>
 #include <string_view>
 
+#include "eval/protocol_evaluation.h"
 #include "gridspot/protocol.h"
 #include "kernels/loss.h"
 #include "kernels/optimizer.h"
 #include "nn/network_spec.h"
 
 namespace gridspot {
-
-struct EvaluationSettings {
-  int count = 1000;          ///< canvases
-  std::uint64_t seed = 1;    ///< in the protocol's test seed space
-  float score_threshold = 0.01f;
-  float nms_threshold = 0.45f;  ///< IoU above which the lower score is suppressed
-};
 
 struct RunConfig {
   NetworkSpec network;

@@ -42,7 +42,8 @@ inline MaxPoolResult max_pool(const PoolShape& shape, const Tensor& input) {
   for_each_element(output, [&](int image, int y, int x, int c) {
     std::vector<double> window;
     for (int i = 0; i < shape.size; ++i)
-      for (int j = 0; j < shape.size; ++j) window.push_back(input.at(image, y * shape.stride + i, x * shape.stride + j, c));
+      for (int j = 0; j < shape.size; ++j)
+        window.push_back(input.at(image, y * shape.stride + i, x * shape.stride + j, c));
     auto chosen = std::find_if(window.begin(), window.end(), [](double v) { return std::isnan(v); });
     if (chosen == window.end()) chosen = std::max_element(window.begin(), window.end());  // the first of equals
     output.at(image, y, x, c) = *chosen;

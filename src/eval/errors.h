@@ -1,0 +1,31 @@
+#pragma once
+// What happened to each detection above a score, and to each object.
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "eval/evaluation.h"
+#include "eval/matching.h"
+
+namespace gridspot::eval {
+
+/// Counts error kinds (by class) and the confusion matrix, image by image; see ErrorCounts and Evaluation::confusion.
+class ErrorTally {
+ public:
+  explicit ErrorTally(std::size_t classes);
+
+  /// One image: its detections by falling score, and its objects.
+  void add_image(std::span<const PixelBox> detections, std::span<const int> detection_classes,
+                 std::span<const PixelBox> objects, std::span<const int> object_classes);
+
+  std::vector<ErrorCounts> per_class;
+  std::vector<std::vector<std::int64_t>> confusion;
+
+ private:
+  void count_errors(const OverlapTable& overlaps, std::span<const int> detection_classes,
+                    std::span<const int> object_classes);
+  void count_confusion(const OverlapTable& overlaps, std::span<const int> detection_classes,
+                       std::span<const int> object_classes);
+};
+
+}  // namespace gridspot::eval

@@ -1,0 +1,146 @@
+#pragma once
+// oneDNN as gridspot uses it: the one place that knows how versions 2 and 3 differ, and that keeps it on the calling thread.
+#include <omp.h>
+
+#include <oneapi/dnnl/dnnl.hpp>
+#include <source_location>
+#include <string>
+
+#include "gridspot/error.h"
+
+static_assert(DNNL_VERSION_MAJOR == 2 || DNNL_VERSION_MAJOR == 3, "gridspot knows oneDNN 2 and 3");
+
+namespace gridspot::onednn {
+
+/// While it lives, oneDNN plans and runs for one thread: the calling one. Replicas are gridspot's parallelism.
+class SingleThread {
+ public:
+  SingleThread() : threads_before_(omp_get_max_threads()) { omp_set_num_threads(1); }
+  ~SingleThread() { omp_set_num_threads(threads_before_); }
+  SingleThread(const SingleThread&) = delete;
+  SingleThread& operator=(const SingleThread&) = delete;
+
+ private:
+  int threads_before_;
+};
+
+/// Throws DeviceError unless oneDNN reports success.
+inline void check(dnnl_status_t status, const char* what,
+                  std::source_location where = std::source_location::current()) {
+  if (status == dnnl_success) return;
+  throw DeviceError(std::string("oneDNN: ") + what + " failed with status " + std::to_string(status) + " (" +
+                    where.file_name() + ":" + std::to_string(where.line()) + ")");
+}
+
+/// Runs `plan`, which creates primitives, for one thread; oneDNN's exceptions become DeviceErrors about `object`.
+template <class Plan>
+auto planned(const std::string& object, const Plan& plan) {
+  const SingleThread single;
+  try {
+    return plan();
+  } catch (const dnnl::error& error) {
+    throw DeviceError("oneDNN cannot plan " + object + ": " + error.what());
+  }
+}
+
+inline dnnl::primitive_attr attributes(const dnnl::post_ops& post_operations = {}) {
+  dnnl::primitive_attr result;
+  result.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  result.set_post_ops(post_operations);
+  return result;
+}
+
+/// f(z) = z where z > 0, else slope * z.
+inline dnnl::post_ops rectification(float slope) {
+  dnnl::post_ops operations;
+#if DNNL_VERSION_MAJOR == 2
+  operations.append_eltwise(1.0f, dnnl::algorithm::eltwise_relu, slope, 0.0f);
+#else
+  operations.append_eltwise(dnnl::algorithm::eltwise_relu, slope, 0.0f);
+#endif
+  return operations;
+}
+
+/// The formats of the four tensors of a convolution or product.
+struct Formats {
+  dnnl::memory::desc input, weights, bias, output;
+};
+
+struct Window {
+  dnnl::memory::dims strides, padding;
+};
+
+using ConvolutionForward = dnnl::convolution_forward::primitive_desc;
+using ConvolutionBackwardData = dnnl::convolution_backward_data::primitive_desc;
+using ConvolutionBackwardWeights = dnnl::convolution_backward_weights::primitive_desc;
+using ProductForward = dnnl::inner_product_forward::primitive_desc;
+using ProductBackwardData = dnnl::inner_product_backward_data::primitive_desc;
+using ProductBackwardWeights = dnnl::inner_product_backward_weights::primitive_desc;
+
+inline constexpr auto direct = dnnl::algorithm::convolution_direct;
+
+#if DNNL_VERSION_MAJOR == 2
+
+inline ConvolutionForward describe_forward(const dnnl::engine& engine, dnnl::prop_kind kind, const Formats& f,
+                                           const Window& w, const dnnl::primitive_attr& attributes) {
+  return {{kind, direct, f.input, f.weights, f.bias, f.output, w.strides, w.padding, w.padding}, attributes, engine};
+}
+inline ConvolutionBackwardData describe_backward_data(const dnnl::engine& engine, const Formats& f, const Window& w,
+                                                      const ConvolutionForward& forward,
+                                                      const dnnl::primitive_attr& attributes) {
+  return {{direct, f.input, f.weights, f.output, w.strides, w.padding, w.padding}, attributes, engine, forward};
+}
+inline ConvolutionBackwardWeights describe_backward_weights(const dnnl::engine& engine, const Formats& f,
+                                                            const Window& w, const ConvolutionForward& forward,
+                                                            const dnnl::primitive_attr& attributes) {
+  return {{direct, f.input, f.weights, f.bias, f.output, w.strides, w.padding, w.padding}, attributes, engine, forward};
+}
+inline ProductForward describe_forward(const dnnl::engine& engine, dnnl::prop_kind kind, const Formats& f,
+                                       const dnnl::primitive_attr& attributes) {
+  return {{kind, f.input, f.weights, f.bias, f.output}, attributes, engine};
+}
+inline ProductBackwardData describe_backward_data(const dnnl::engine& engine, const Formats& f,
+                                                  const ProductForward& forward,
+                                                  const dnnl::primitive_attr& attributes) {
+  return {{f.input, f.weights, f.output}, attributes, engine, forward};
+}
+inline ProductBackwardWeights describe_backward_weights(const dnnl::engine& engine, const Formats& f,
+                                                        const ProductForward& forward,
+                                                        const dnnl::primitive_attr& attributes) {
+  return {{f.input, f.weights, f.bias, f.output}, attributes, engine, forward};
+}
+
+#else
+
+inline ConvolutionForward describe_forward(const dnnl::engine& engine, dnnl::prop_kind kind, const Formats& f,
+                                           const Window& w, const dnnl::primitive_attr& attributes) {
+  return {engine, kind, direct, f.input, f.weights, f.bias, f.output, w.strides, w.padding, w.padding, attributes};
+}
+inline ConvolutionBackwardData describe_backward_data(const dnnl::engine& engine, const Formats& f, const Window& w,
+                                                      const ConvolutionForward& forward,
+                                                      const dnnl::primitive_attr& attributes) {
+  return {engine, direct, f.input, f.weights, f.output, w.strides, w.padding, w.padding, forward, attributes};
+}
+inline ConvolutionBackwardWeights describe_backward_weights(const dnnl::engine& engine, const Formats& f,
+                                                            const Window& w, const ConvolutionForward& forward,
+                                                            const dnnl::primitive_attr& attributes) {
+  return {engine, direct, f.input, f.weights, f.bias, f.output, w.strides, w.padding, w.padding, forward, attributes};
+}
+inline ProductForward describe_forward(const dnnl::engine& engine, dnnl::prop_kind kind, const Formats& f,
+                                       const dnnl::primitive_attr& attributes) {
+  return {engine, kind, f.input, f.weights, f.bias, f.output, attributes};
+}
+inline ProductBackwardData describe_backward_data(const dnnl::engine& engine, const Formats& f,
+                                                  const ProductForward& forward,
+                                                  const dnnl::primitive_attr& attributes) {
+  return {engine, f.input, f.weights, f.output, forward, attributes};
+}
+inline ProductBackwardWeights describe_backward_weights(const dnnl::engine& engine, const Formats& f,
+                                                        const ProductForward& forward,
+                                                        const dnnl::primitive_attr& attributes) {
+  return {engine, f.input, f.weights, f.bias, f.output, forward, attributes};
+}
+
+#endif
+
+}  // namespace gridspot::onednn

@@ -1,0 +1,77 @@
+#pragma once
+// What convolution and product share on the CPU: primitives with the reorders around them, and the block made of three.
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "nn/block.h"
+#include "nn/onednn.h"
+
+namespace gridspot::onednn {
+
+/// A tensor of a primitive: the caller's format and the one that the primitive works in.
+struct Operand {
+  int argument = 0;  ///< DNNL_ARG_SRC and the like
+  dnnl::memory::desc outer, inner;
+};
+
+/// One primitive. Where the two formats of an operand differ, a copy in the primitive's format lies in the workspace and is
+/// reordered before (inputs) or after (outputs).
+class Pass {
+ public:
+  Pass(const dnnl::engine& engine, const dnnl::primitive& primitive, const dnnl::memory::desc& scratchpad,
+       std::span<const Operand> inputs, std::span<const Operand> outputs);
+
+  [[nodiscard]] std::size_t workspace_bytes() const { return workspace_bytes_; }
+
+  /// The pointers in the order of the operands given to the constructor.
+  void run(std::byte* workspace, std::span<const void* const> inputs, std::span<void* const> outputs);
+
+ private:
+  struct Slot {
+    dnnl::memory outer, inner;
+    dnnl::reorder reorder;  ///< empty where the formats are the same
+    dnnl::memory reorder_scratchpad;
+    std::size_t inner_offset = 0, scratchpad_offset = 0;
+  };
+  enum class Direction { in, out };
+
+  Slot make_slot(const Operand& operand, Direction direction);
+  std::size_t reserve(const dnnl::memory::desc& desc);
+  void run_reorder(const Slot& slot, const dnnl::memory& from, const dnnl::memory& to);
+
+  dnnl::engine engine_;
+  dnnl::stream stream_;
+  dnnl::primitive primitive_;
+  std::vector<Slot> inputs_, outputs_;
+  dnnl::memory scratchpad_;
+  std::size_t scratchpad_offset_ = 0, workspace_bytes_ = 0;
+  std::vector<dnnl_exec_arg_t> arguments_;
+};
+
+/// The three passes of a convolution or a product. `backward_weights` takes input and output gradient and gives the gradients of weights
+/// and bias; `backward_data` takes output gradient and weights.
+struct Passes {
+  std::unique_ptr<Pass> forward, backward_data, backward_weights;
+};
+
+class OnednnBlock : public Block {
+ public:
+  OnednnBlock(Passes passes, Activation activation) : passes_(std::move(passes)), activation_(activation) {}
+
+  void forward(Stream& stream, const Forward& arguments) override;
+  void backward(Stream& stream, const Backward& arguments) override;
+  [[nodiscard]] std::size_t workspace_bytes() const override;
+
+ private:
+  Passes passes_;
+  Activation activation_;
+};
+
+/// Plans the three passes; `describe_*` are called with the formats that the passes may choose and return primitive descriptions.
+template <class Forward, class DescribeData, class DescribeWeights>
+Passes plan_passes(const dnnl::engine& engine, const Formats& outer, const BlockOptions& options,
+                   const Forward& forward, const DescribeData& describe_data,
+                   const DescribeWeights& describe_weights);
+
+}  // namespace gridspot::onednn

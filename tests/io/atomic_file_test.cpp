@@ -1,0 +1,222 @@
+#include "io/atomic_file.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <fstream>
+
+#include "gridspot/error.h"
+#include "tests/io/temporary_folder.h"
+
+namespace gridspot {
+namespace {
+
+using testing::HasSubstr;
+
+void put(const std::filesystem::path& path, std::string_view content) {
+  std::ofstream(path, std::ios::binary) << content;
+}
+std::string get(const std::filesystem::path& path) { return read_file(path, 1 << 20); }
+
+template <class Exception, class Body>
+std::string message_of(Body body) {
+  try {
+    body();
+  } catch (const Exception& error) {
+    return error.what();
+  }
+  return "(nothing was thrown)";
+}
+
+/// Lets calls through until the k-th, which fails with `error` or writes one byte only; with `stays_broken` all calls
+/// after it fail too. Removing and closing work even then, as they do on a full disk.
+class FaultyFileSystem : public FileSystem {
+ public:
+  explicit FaultyFileSystem(int failing_call, int error, bool stays_broken = false)
+      : failing_call_(failing_call), error_(error), stays_broken_(stays_broken) {}
+
+  bool fault_met = false, renamed = false;
+  int open_files = 0;
+
+  int open(const char* path, int flags, mode_t mode) override {
+    if (fails()) return -1;
+    const int file = FileSystem::open(path, flags, mode);
+    if (file >= 0) ++open_files;
+    return file;
+  }
+  ssize_t write(int file, const void* data, std::size_t bytes) override {
+    if (fails()) return error_ == 0 ? FileSystem::write(file, data, 1) : -1;
+    return FileSystem::write(file, data, bytes);
+  }
+  int fsync(int file) override { return fails() ? -1 : FileSystem::fsync(file); }
+  int close(int file) override {
+    const bool failing = fails();  // as on Linux, the descriptor is gone even when close fails
+    --open_files;
+    return FileSystem::close(file) != 0 || failing ? -1 : 0;
+  }
+  int rename(const char* from, const char* to) override {
+    if (fails()) return -1;
+    renamed = true;
+    return FileSystem::rename(from, to);
+  }
+
+ private:
+  bool fails() {
+    const int call = ++calls_;
+    const bool failing = call == failing_call_ || (stays_broken_ && call > failing_call_);
+    if (failing) {
+      fault_met = true;
+      errno = error_;
+    }
+    return failing;
+  }
+
+  int calls_ = 0, failing_call_, error_;
+  bool stays_broken_;
+};
+
+const std::vector<std::string_view> new_pieces{"new ", "", "content"};
+
+TEST(AtomicFile, WritesNewFilesAndReplacesOldOnes) {
+  const test::TemporaryFolder folder;
+  write_file_atomically(folder / "file", new_pieces);
+  EXPECT_EQ(get(folder / "file"), "new content");
+  write_file_atomically(folder / "file", "");
+  EXPECT_EQ(get(folder / "file"), "");
+  EXPECT_EQ(folder.names(), std::set<std::string>{"file"});
+}
+
+TEST(AtomicFile, KeepsTheOldFileWhateverCallFails) {
+  for (const int error : {EIO, ENOSPC})
+    for (const bool stays_broken : {false, true})
+      for (int k = 1;; ++k) {
+        SCOPED_TRACE("errno " + std::to_string(error) + " in call " + std::to_string(k) +
+                     (stays_broken ? " and on" : ""));
+        const test::TemporaryFolder folder;
+        put(folder / "file", "old");
+        FaultyFileSystem file_system(k, error, stays_broken);
+        const auto message =
+            message_of<IoError>([&] { write_file_atomically(folder / "file", new_pieces, file_system); });
+        EXPECT_EQ(get(folder / "file"), file_system.renamed ? "new content" : "old");
+        EXPECT_EQ(folder.names(), std::set<std::string>{"file"});
+        EXPECT_EQ(file_system.open_files, 0);
+        if (!file_system.fault_met) {
+          EXPECT_EQ(k, 10) << "open folder, open, write, write, fsync, close, rename, fsync folder, close folder";
+          break;
+        }
+        if (message == "(nothing was thrown)") {
+          EXPECT_EQ(k, 9) << "only the folder's closing may fail without a word";
+        } else {
+          EXPECT_THAT(message, HasSubstr((folder / "file").string()));
+          EXPECT_THAT(message, HasSubstr(std::generic_category().message(error)));
+          EXPECT_EQ(message.find("the new file is in place") != std::string::npos, file_system.renamed);
+        }
+      }
+}
+
+TEST(AtomicFile, LeavesNothingBehindWhereNoFileWas) {
+  for (int k = 1; k <= 7; ++k) {
+    const test::TemporaryFolder folder;
+    FaultyFileSystem file_system(k, EIO);
+    EXPECT_THROW(write_file_atomically(folder / "file", new_pieces, file_system), IoError) << k;
+    EXPECT_TRUE(folder.names().empty()) << k;
+  }
+}
+
+TEST(AtomicFile, GoesOnAfterShortAndInterruptedCalls) {
+  for (const int error : {0, EINTR})
+    for (const int k : {3, 4}) {
+      const test::TemporaryFolder folder;
+      FaultyFileSystem file_system(k, error);
+      write_file_atomically(folder / "file", new_pieces, file_system);
+      EXPECT_TRUE(file_system.fault_met);
+      EXPECT_EQ(get(folder / "file"), "new content") << error << " " << k;
+    }
+}
+
+TEST(AtomicFile, PassesOverATemporaryThatACrashLeft) {
+  const test::TemporaryFolder folder;
+  const auto left = ".gridspot-" + std::to_string(::getpid()) + "-0.tmp";
+  put(folder / left, "half");
+  write_file_atomically(folder / "file", "whole");
+  EXPECT_EQ(get(folder / "file"), "whole");
+  EXPECT_EQ(get(folder / left), "half");
+}
+
+TEST(AtomicFile, ToleratesFoldersThatCannotBeSynchronised) {
+  const test::TemporaryFolder folder;
+  FaultyFileSystem file_system(8, EINVAL);
+  write_file_atomically(folder / "file", new_pieces, file_system);
+  EXPECT_TRUE(file_system.fault_met);
+}
+
+TEST(AtomicFile, NamesFileAndReason) {
+  const test::TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "inner");
+  EXPECT_THAT(message_of<IoError>([&] { write_file_atomically(folder / "inner", "x"); }),
+              testing::AllOf(HasSubstr("inner: cannot put the new file in place: "), HasSubstr("irectory")));
+  EXPECT_THAT(message_of<IoError>([&] { write_file_atomically(folder / "none" / "file", "x"); }),
+              HasSubstr("none/file: cannot open its folder: No such file or directory"));
+  EXPECT_EQ(folder.names(), std::set<std::string>{"inner"});
+}
+
+TEST(ReadFile, ReadsUpToTheBound) {
+  const test::TemporaryFolder folder;
+  for (const std::size_t size : {0, 1, 4095, 4096, 4097, 100'000}) {
+    const std::string content(size, 'x');
+    put(folder / "file", content);
+    EXPECT_EQ(read_file(folder / "file", size), content);
+    if (size > 0) {
+      EXPECT_THAT(message_of<InvalidInput>([&] { read_file(folder / "file", size - 1); }),
+                  HasSubstr("file: the file holds more than the " + std::to_string(size - 1) + " bytes"));
+    }
+  }
+}
+
+TEST(ReadFile, ReadsFilesThatTellNoSizeAndBoundsThem) {
+  EXPECT_FALSE(read_file("/proc/self/status", 1 << 20).empty());
+  EXPECT_THROW(read_file("/dev/zero", 10'000), InvalidInput);
+}
+
+TEST(ReadFile, NamesFileAndReason) {
+  const test::TemporaryFolder folder;
+  EXPECT_THAT(message_of<IoError>([&] { read_file(folder / "none", 1); }),
+              HasSubstr("none: cannot open: No such file or directory"));
+  EXPECT_THAT(message_of<IoError>([&] { read_file(folder.path(), 1); }), HasSubstr("cannot read: Is a directory"));
+}
+
+TEST(LineWriter, AppendsLines) {
+  const test::TemporaryFolder folder;
+  LineWriter(folder / "log").write("one");
+  LineWriter writer(folder / "log");
+  writer.write("two");
+  writer.write("");
+  EXPECT_EQ(get(folder / "log"), "one\ntwo\n\n");
+  EXPECT_THROW(writer.write("a\nb"), Error);
+}
+
+TEST(LineWriter, ClosesALineThatACrashLeftOpen) {
+  const test::TemporaryFolder folder;
+  put(folder / "log", "{\"step\":1}\n{\"st");
+  LineWriter(folder / "log").write("{\"step\":3}");
+  EXPECT_EQ(get(folder / "log"), "{\"step\":1}\n{\"st\n{\"step\":3}\n");
+}
+
+TEST(LineWriter, ReportsFailuresAndFinishesShortWrites) {
+  const test::TemporaryFolder folder;
+  FaultyFileSystem short_write(2, 0);
+  LineWriter(folder / "log", short_write).write("line");
+  EXPECT_EQ(get(folder / "log"), "line\n");
+  EXPECT_EQ(short_write.open_files, 0);
+  FaultyFileSystem full(2, ENOSPC);
+  LineWriter writer(folder / "log", full);
+  EXPECT_THAT(message_of<IoError>([&] { writer.write("line"); }), HasSubstr("log: cannot write: No space left"));
+  FaultyFileSystem no_open(1, EACCES);
+  EXPECT_THAT(message_of<IoError>([&] { LineWriter(folder / "log", no_open); }),
+              HasSubstr("log: cannot open for appending: Permission denied"));
+}
+
+}  // namespace
+}  // namespace gridspot
