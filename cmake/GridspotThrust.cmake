@@ -7,7 +7,7 @@ if(GRIDSPOT_WITH_CUDA)
     PATHS ${CUDAToolkit_INCLUDE_DIRS} PATH_SUFFIXES cccl NO_DEFAULT_PATH)
 endif()
 find_path(GRIDSPOT_THRUST_INCLUDE_DIR thrust/sort.h
-  HINTS /usr/local/cuda/include/cccl /usr/local/cuda/include /opt/cuda/include/cccl $ENV{CUDA_HOME}/include/cccl)
+  PATHS /usr/local/cuda/include/cccl /usr/local/cuda/include /opt/cuda/include/cccl $ENV{CUDA_HOME}/include/cccl)
 if(NOT GRIDSPOT_THRUST_INCLUDE_DIR)
   message(FATAL_ERROR "Thrust's headers were not found: install libthrust-dev or the CUDA toolkit, "
     "or set GRIDSPOT_THRUST_INCLUDE_DIR")

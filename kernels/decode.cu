@@ -47,7 +47,12 @@ struct DecodeGrid {
     if (place >= count) return;
     const int cell = static_cast<int>(place % (static_cast<std::size_t>(head.cells) * head.cells));
     const float* outputs = predictions + place * head.channels();
-    const LikeliestClass likeliest = likeliest_class(outputs + head.predictors * 5, head.classes, head.class_loss);
+    float objectness = outputs[0];
+    for (int predictor = 1; predictor < head.predictors; ++predictor)
+      objectness = fmaxf(objectness, outputs[predictor * 5]);
+    LikeliestClass likeliest{-1, 0};
+    if (sigmoid(objectness) >= threshold)  // else no score, being at most the objectness, reaches it
+      likeliest = likeliest_class(outputs + head.predictors * 5, head.classes, head.class_loss);
     for (int predictor = 0; predictor < head.predictors; ++predictor, outputs += 5) {
       const std::size_t slot = place * head.predictors + predictor;
       const Box box = decode_box(head, outputs + 1, cell / head.cells, cell % head.cells).box;

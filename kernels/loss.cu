@@ -1,7 +1,7 @@
 // The detection loss and its gradient: predictions and gradient [n, S, S, channels], terms [n, 3]. The trainer calls it
 // once a step, between forward and backward. Floor: each prediction is read once, each gradient written once.
 //
-// A block takes a canvas, a thread one cell after another: its partial sums and theirs are added in a fixed order.
+// A block takes a canvas, a thread every 64th cell. Their partial sums are added in the order of the threads.
 #include "device/kernel.h"
 #include "gridspot/box.h"
 #include "kernels/box_loss.h"
@@ -71,7 +71,7 @@ struct LossTerms {
 };
 
 struct GridLoss {
-  static constexpr int max_block_threads = 256;
+  static constexpr int max_block_threads = 64;
   GridHead head;
   LossSettings settings;
   int capacity;
@@ -162,7 +162,7 @@ struct GridLoss {
     sum.classes += class_loss(outputs + first_class, labels[canvas * capacity + object], slopes + first_class);
   }
 
-  /// Adds the block's sums: the first warp's lanes every 32nd thread's, then a thread for each term the lanes'.
+  /// A thread for each term adds the block's partial sums.
   __device__ void write_terms(const LossTerms& sum) const {
     const unsigned thread = threadIdx.x, threads = blockDim.x;
     float* partial = shared_memory<float>(3 * threads);
@@ -170,14 +170,9 @@ struct GridLoss {
     partial[threads + thread] = sum.box;
     partial[2 * threads + thread] = sum.classes;
     __syncthreads();
-    if (thread >= warpSize) return;
-    for (unsigned term = 0; term < 3; ++term)
-      for (unsigned i = thread + warpSize; i < threads; i += warpSize)
-        partial[term * threads + thread] += partial[term * threads + i];
-    __syncwarp();
     if (thread >= 3) return;
     float total = 0;
-    for (unsigned i = 0; i < warpSize; ++i) total += partial[thread * threads + i];
+    for (unsigned i = 0; i < threads; ++i) total += partial[thread * threads + i];
     terms[blockIdx.x * std::size_t{3} + thread] = total;
   }
 

@@ -30,13 +30,18 @@ __device__ __forceinline__ float score_of(CandidateKey key) {
   return __uint_as_float(static_cast<unsigned>(key >> 32));
 }
 
-/// A block's shared memory: `padded_slots` keys follow.
+/// Up to here sorting by rank is no slower than the network, and it needs one barrier.
+inline constexpr int most_ranked = 1024;
+__host__ __device__ __forceinline__ int ranked_slots(int padded_slots) {
+  return padded_slots < most_ranked ? padded_slots : most_ranked;
+}
+
+/// In a block's shared memory `padded_slots` keys follow, then as many, at most `most_ranked`, sorted by rank.
 struct Tile {
   static constexpr int size = 32;
   Box boxes[size];
   std::int32_t classes[size];
-  unsigned suppressors[size];  // bit j < i: candidate j, if it survives, suppresses candidate i; bit i: there is no
-                               // candidate i
+  unsigned suppressors[size];  // of i: bit j < i: candidate j, if it survives, suppresses i; bit i: i is no candidate
   unsigned survivors;          // bit i: candidate i survives
   int candidates;              // in the whole image
 };
@@ -65,28 +70,28 @@ struct Suppress {
     return tile.candidates;
   }
 
-  /// For no more keys than threads: a key's place is the number of larger keys.
-  __device__ static void sort_by_rank(CandidateKey* keys, int count) {
-    const int thread = static_cast<int>(threadIdx.x);
-    const CandidateKey own = thread < count ? keys[thread] : 0;
-    int rank = 0;
-    for (int i = 0; i < count && thread < count; ++i) rank += keys[i] > own ? 1 : 0;
-    __syncthreads();
-    if (thread < count) keys[rank] = own;
+  /// A key's place is the number of larger keys.
+  __device__ static void sort_by_rank(const CandidateKey* keys, int count, int threads, CandidateKey* sorted) {
+    for (int i = static_cast<int>(threadIdx.x); i < count; i += threads) {
+      const CandidateKey key = keys[i];
+      int rank = 0;
+      for (int other = 0; other < count; ++other) rank += keys[other] > key ? 1 : 0;
+      sorted[rank] = key;
+    }
     __syncthreads();
   }
 
   /// Batcher's bitonic network over the next power of two.
-  __device__ static void sort_by_network(CandidateKey* keys, int count) {
-    const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
+  __device__ static void sort_by_network(CandidateKey* keys, int count, int threads) {
+    const int thread = static_cast<int>(threadIdx.x);
     int padded = 1;
     while (padded < count) padded *= 2;
     for (int i = count + thread; i < padded; i += threads) keys[i] = 0;
     __syncthreads();
-    for (int run = 2; run <= padded; run *= 2)
+    for (int run = 2; run <= padded; run *= 2) {
       for (int distance = run / 2; distance > 0; distance /= 2) {
         for (int pair = thread; pair < padded / 2; pair += threads) {
-          const int low = pair / distance * distance * 2 + pair % distance, high = low + distance;
+          const int low = 2 * pair - (pair & (distance - 1)), high = low + distance;
           const bool falling = (low & run) == 0;
           const CandidateKey a = keys[low], b = keys[high];
           if ((a < b) == falling) {
@@ -96,6 +101,7 @@ struct Suppress {
         }
         __syncthreads();
       }
+    }
   }
 
   __device__ bool suppresses(const Box& box, std::int32_t box_class, const Box& other, std::int32_t other_class) const {
@@ -150,14 +156,20 @@ struct Suppress {
     const Box* image_boxes = boxes + first_slot;
     const std::int32_t* image_classes = classes + first_slot;
     Tile& tile = *shared_memory<Tile>();
-    auto* keys = shared_memory<CandidateKey>(padded_slots, sizeof(Tile));
-    const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
+    auto* keys = shared_memory<CandidateKey>(padded_slots + ranked_slots(padded_slots), sizeof(Tile));
 
     const int candidates = gather_candidates(scores + first_slot, tile, keys);
-    if (candidates <= threads)
-      sort_by_rank(keys, candidates);
-    else
-      sort_by_network(keys, candidates);
+    // Warps without a candidate leave, which makes the barriers cheaper.
+    const int needed = candidates <= Tile::size ? Tile::size : (candidates + warpSize - 1) / warpSize * warpSize;
+    const int thread = static_cast<int>(threadIdx.x), threads = min(static_cast<int>(blockDim.x), needed);
+    if (thread >= threads) return;
+    if (candidates <= most_ranked) {
+      CandidateKey* sorted = keys + padded_slots;
+      sort_by_rank(keys, candidates, threads, sorted);
+      keys = sorted;
+    } else {
+      sort_by_network(keys, candidates, threads);
+    }
 
     int kept = 0;
     for (int first = 0; first < candidates; first += Tile::size) {
@@ -230,7 +242,7 @@ void suppress(Stream& stream, int n, int slots, DeviceSpan<const Box> boxes, Dev
   launch(stream,
          {.grid = {blocks_for(n, 1)},
           .block = {block_threads(stream)},
-          .shared_bytes = sizeof(Tile) + padded_slots * sizeof(CandidateKey)},
+          .shared_bytes = sizeof(Tile) + (padded_slots + ranked_slots(padded_slots)) * sizeof(CandidateKey)},
          Suppress{slots, padded_slots, detections.capacity, boxes.data, scores.data, classes.data, iou_threshold,
                   class_agnostic, detections.boxes, detections.scores, detections.classes, detections.counts,
                   detections.truncated});

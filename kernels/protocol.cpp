@@ -72,7 +72,7 @@ std::array<Protocol, 5> named_protocols() {
   }};
 }
 
-std::string quoted(std::string_view text) { return "'" + std::string(text) + "'"; }
+std::string quoted(std::string_view text) { return std::string(1, '\'').append(text) + '\''; }
 
 std::string list_of(const std::vector<std::string>& names) {
   std::string list;

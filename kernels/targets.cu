@@ -1,8 +1,8 @@
 // Target encoding: boxes and labels [n, capacity] to the object of each cell [n, S, S]. The trainer calls it once a
 // step, before the loss. Floor: 20 bytes read for each slot, 4 written for each cell.
 //
-// A block encodes a canvas. An object finds out by itself whether another takes its cell, so a cell has one writer and
-// no order matters.
+// A block encodes a canvas, and each of its threads has cells of its own, for which it goes through all objects: a cell
+// has one writer, which sees the objects in their order.
 #include "device/kernel.h"
 #include "gridspot/box.h"
 #include "kernels/grid_math.h"
@@ -14,7 +14,7 @@
 namespace gridspot {
 
 struct EncodeTargets {
-  static constexpr int max_block_threads = 64;
+  static constexpr int max_block_threads = 32;
   const Box* boxes;
   const std::int32_t* labels;
   std::int32_t* cell_object;
@@ -28,17 +28,6 @@ struct EncodeTargets {
     return product > 0 ? product : 0;
   }
 
-  __device__ bool keeps_its_cell(int object, const Box* canvas_boxes, const std::int32_t* canvas_labels) const {
-    const int own_cell = cell(canvas_boxes[object]);
-    const float own_area = area(canvas_boxes[object]);
-    for (int other = 0; other < capacity; ++other) {
-      if (other == object || canvas_labels[other] < 0 || cell(canvas_boxes[other]) != own_cell) continue;
-      const float other_area = area(canvas_boxes[other]);
-      if (other_area > own_area || (other_area == own_area && other < object)) return false;
-    }
-    return true;
-  }
-
   __device__ void operator()() const {
     const std::size_t canvas = blockIdx.x;
     const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
@@ -46,15 +35,15 @@ struct EncodeTargets {
     const std::int32_t* canvas_labels = labels + canvas * capacity;
     std::int32_t* canvas_cells = cell_object + canvas * cells * cells;
     for (int i = thread; i < cells * cells; i += threads) canvas_cells[i] = -1;
-    if (thread == 0) collisions[canvas] = 0;
-    __syncthreads();
-    for (int object = thread; object < capacity; object += threads) {
-      if (canvas_labels[object] < 0) continue;
-      if (keeps_its_cell(object, canvas_boxes, canvas_labels))
-        canvas_cells[cell(canvas_boxes[object])] = object;
-      else
-        atomicAdd(&collisions[canvas], 1);
+    int lost = 0;
+    for (int object = 0; object < capacity; ++object) {
+      const int own_cell = cell(canvas_boxes[object]);
+      if (canvas_labels[object] < 0 || own_cell % threads != thread) continue;
+      std::int32_t& owner = canvas_cells[own_cell];
+      if (owner >= 0) ++lost;
+      if (owner < 0 || area(canvas_boxes[object]) > area(canvas_boxes[owner])) owner = object;
     }
+    if (lost > 0) atomicAdd(&collisions[canvas], lost);
   }
 };
 
@@ -73,6 +62,7 @@ void encode_targets(Stream& stream, int n, int capacity, DeviceSpan<const Box> b
   require_elements(caller, "labels", labels.size, slots);
   require_elements(caller, "cell_object", cell_object.size, count * cells * cells);
   require_elements(caller, "collisions", collisions.size, count);
+  fill_bytes(stream, collisions.data, 0, count * sizeof(std::int32_t));
   launch(stream, {.grid = {blocks_for(count, 1)}, .block = {EncodeTargets::max_block_threads}},
          EncodeTargets{boxes.data, labels.data, cell_object.data, collisions.data, capacity, cells});
 }

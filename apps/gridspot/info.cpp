@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "apps/gridspot/commands.h"
+#include "gridspot/protocol.h"
 #include "io/json.h"
 #include "device/thread_team.h"
 #include "nn/network.h"

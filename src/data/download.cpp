@@ -41,6 +41,7 @@ size_t on_bytes(char* bytes, size_t size, size_t count, void* user) {
 
 int on_progress(void* user, curl_off_t total, curl_off_t received, curl_off_t, curl_off_t) {
   auto& transfer = *static_cast<Transfer*>(user);
+  if (transfer.stopped || transfer.error) return 1;  // libcurl may ask once more
   try {
     transfer.stopped = !transfer.callback(static_cast<std::uint64_t>(received), static_cast<std::uint64_t>(total));
   } catch (...) {

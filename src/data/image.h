@@ -36,6 +36,7 @@ Image read_image(const std::filesystem::path& path);
 
 /// PNG of every colour type and depth. Grey stays grey; palettes become RGB. 16-bit samples are rounded to 8. Alpha is
 /// composited over black (sample * alpha), and gamma and colour profiles are ignored: samples are taken as they stand.
+/// Two faults are let through, as by other readers: rows beyond the last, and indices beyond the palette (black).
 Image read_png(const std::filesystem::path& path);
 
 /// Netpbm grey (P2, P5) and colour (P6), with comments; samples are scaled from 0...maxval (up to 65535) to 0...255.

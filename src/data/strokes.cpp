@@ -30,7 +30,8 @@ float distance_to_segment(Point p, Point a, Point b) {
   const float length_squared = dx * dx + dy * dy;
   const float along = length_squared > 0 ? ((p.x - a.x) * dx + (p.y - a.y) * dy) / length_squared : 0;
   const float t = std::clamp(along, 0.0f, 1.0f);
-  return std::hypot(p.x - a.x - t * dx, p.y - a.y - t * dy);
+  const float x = p.x - a.x - t * dx, y = p.y - a.y - t * dy;
+  return std::sqrt(x * x + y * y);
 }
 
 /// Lowers the signed distance to the ink where this piece of a stroke is near.

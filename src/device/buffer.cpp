@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <string>
 
 #include "device/cuda.h"
@@ -14,38 +15,56 @@
 namespace gridspot {
 
 namespace {
+// Host memory of a buffer: a red zone, the data, and a second red zone up to a multiple of the alignment.
 constexpr std::size_t alignment = 64;
 constexpr std::size_t red_zone_bytes = 64;
 constexpr unsigned char red_zone = 0xdb;
 
-std::size_t padded(std::size_t bytes) { return (bytes + red_zone_bytes + alignment - 1) / alignment * alignment; }
+struct HostBlock {
+  unsigned char* data;
+  std::size_t bytes;
+
+  [[nodiscard]] unsigned char* begin() const { return data - red_zone_bytes; }
+  [[nodiscard]] unsigned char* end() const { return data + bytes; }
+  [[nodiscard]] std::size_t end_zone_bytes() const {
+    return (bytes + red_zone_bytes + alignment - 1) / alignment * alignment - bytes;
+  }
+};
+
+void* allocate_host(std::size_t bytes) {
+  HostBlock block{nullptr, bytes};
+  const std::size_t total = red_zone_bytes + bytes + block.end_zone_bytes();
+  void* memory = total > bytes ? std::aligned_alloc(alignment, total) : nullptr;
+  if (memory == nullptr) throw OutOfMemory("no memory for a buffer of " + std::to_string(bytes) + " bytes");
+  block.data = static_cast<unsigned char*>(memory) + red_zone_bytes;
+  std::memset(block.begin(), red_zone, red_zone_bytes);
+  std::memset(block.end(), red_zone, block.end_zone_bytes());
+#if defined(__SANITIZE_ADDRESS__)
+  __asan_poison_memory_region(block.begin(), red_zone_bytes);
+  __asan_poison_memory_region(block.end(), block.end_zone_bytes());
+#endif
+  return block.data;
+}
+
+void release_host(const HostBlock& block) {
+#if defined(__SANITIZE_ADDRESS__)
+  __asan_unpoison_memory_region(block.begin(), red_zone_bytes + block.bytes + block.end_zone_bytes());
+#endif
+  std::free(block.begin());
+}
 }  // namespace
 
 Memory::Memory(Device device, std::size_t bytes) : bytes_(bytes), device_(device) {
   if (bytes == 0) return;
-  if (device.kind == DeviceKind::cuda) {
-    data_ = cuda::allocate(device.index, bytes);
-    return;
-  }
-  data_ = std::aligned_alloc(alignment, padded(bytes));
-  if (data_ == nullptr) throw OutOfMemory("no memory for a buffer of " + std::to_string(bytes) + " bytes");
-  auto* end = static_cast<unsigned char*>(data_) + bytes;
-  std::memset(end, red_zone, padded(bytes) - bytes);
-#if defined(__SANITIZE_ADDRESS__)
-  __asan_poison_memory_region(end, padded(bytes) - bytes);
-#endif
+  data_ = device.kind == DeviceKind::cuda ? cuda::allocate(device.index, bytes) : allocate_host(bytes);
 }
 
 Memory::~Memory() {
   if (data_ == nullptr) return;
-  if (device_.kind == DeviceKind::cuda) {
+  if (device_.kind == DeviceKind::cuda)
     cuda::release(device_.index, data_);
-    return;
-  }
-#if defined(__SANITIZE_ADDRESS__)
-  __asan_unpoison_memory_region(data_, padded(bytes_));
-#endif
-  std::free(data_);
+  else
+    release_host({static_cast<unsigned char*>(data_), bytes_});
 }
 
 Memory::Memory(Memory&& other) noexcept
@@ -61,12 +80,22 @@ Memory& Memory::operator=(Memory&& other) noexcept {
 void Memory::check_red_zone() const {
 #if !defined(__SANITIZE_ADDRESS__)  // there the write itself is reported
   if (data_ == nullptr || device_.kind == DeviceKind::cuda) return;
-  const auto* end = static_cast<const unsigned char*>(data_) + bytes_;
-  for (std::size_t i = 0; i < padded(bytes_) - bytes_; ++i)
-    if (end[i] != red_zone)
-      throw DeviceError("something wrote " + std::to_string(i) + " bytes past the end of a buffer of " +
-                        std::to_string(bytes_) + " bytes");
+  const HostBlock block{static_cast<unsigned char*>(data_), bytes_};
+  const std::string size = "a buffer of " + std::to_string(bytes_) + " bytes";
+  for (std::size_t i = 1; i <= red_zone_bytes; ++i)
+    if (*(block.data - i) != red_zone)
+      throw DeviceError("something wrote " + std::to_string(i) + " bytes before the start of " + size);
+  for (std::size_t i = 0; i < block.end_zone_bytes(); ++i)
+    if (block.end()[i] != red_zone)
+      throw DeviceError("something wrote to byte " + std::to_string(bytes_ + i) + " of " + size);
 #endif
+}
+
+std::size_t bytes_of(std::size_t count, std::size_t size) {
+  if (count > std::numeric_limits<std::size_t>::max() / size)
+    throw OutOfMemory("no memory for a buffer of " + std::to_string(count) + " elements of " + std::to_string(size) +
+                      " bytes");
+  return count * size;
 }
 
 void copy_to_device(Stream& stream, void* device, const void* host, std::size_t bytes) {

@@ -10,7 +10,7 @@
 
 namespace gridspot {
 
-/// Untyped device memory. On the CPU it is aligned to 64 bytes and ends in a red zone.
+/// Untyped device memory. On the CPU it is aligned to 64 bytes and lies between two red zones.
 class Memory {
  public:
   Memory() = default;
@@ -23,7 +23,8 @@ class Memory {
   [[nodiscard]] void* data() const { return data_; }
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
   [[nodiscard]] Device device() const { return device_; }
-  /// Throws DeviceError when something was written past the end (CPU only).
+  /// Throws DeviceError when something was written just before the start or past the end (CPU only; under
+  /// AddressSanitizer the write itself is reported).
   void check_red_zone() const;
 
  private:
@@ -41,11 +42,14 @@ struct DeviceSpan {
   DeviceSpan() = default;
   DeviceSpan(T* pointer, std::size_t count) : data(pointer), size(count) {}
   template <class U>
-    requires std::is_same_v<const U, T>
-  DeviceSpan(DeviceSpan<U> other) : data(other.data), size(other.size) {}  // NOLINT(google-explicit-constructor)
+  requires std::is_same_v<const U, T> DeviceSpan(DeviceSpan<U> other)
+      : data(other.data), size(other.size) {}  // NOLINT(google-explicit-constructor)
 
   [[nodiscard]] DeviceSpan subspan(std::size_t offset, std::size_t count) const { return {data + offset, count}; }
 };
+
+/// count * size; throws OutOfMemory when that is more than memory can have.
+std::size_t bytes_of(std::size_t count, std::size_t size);
 
 template <class T>
 class Buffer {
@@ -53,19 +57,19 @@ class Buffer {
 
  public:
   Buffer() = default;
-  Buffer(Device device, std::size_t count) : memory_(device, count * sizeof(T)), size_(count) {}
+  /// Contents undefined. Throws OutOfMemory.
+  Buffer(Device device, std::size_t count) : memory_(device, bytes_of(count, sizeof(T))) {}
 
   [[nodiscard]] T* data() const { return static_cast<T*>(memory_.data()); }
-  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] std::size_t size() const { return memory_.bytes() / sizeof(T); }
   [[nodiscard]] Device device() const { return memory_.device(); }
-  [[nodiscard]] DeviceSpan<T> span() const { return {data(), size_}; }
+  [[nodiscard]] DeviceSpan<T> span() const { return {data(), size()}; }
   operator DeviceSpan<T>() const { return span(); }        // NOLINT(google-explicit-constructor)
   operator DeviceSpan<const T>() const { return span(); }  // NOLINT(google-explicit-constructor)
   void check_red_zone() const { memory_.check_red_zone(); }
 
  private:
   Memory memory_;
-  std::size_t size_ = 0;
 };
 
 /// Enqueue; the host memory must stay valid until the stream has passed the call.

@@ -72,7 +72,7 @@ template <class Kernel>
 void launch_kernel(void* stream, const LaunchShape& shape, const Kernel& kernel);
 }  // namespace cuda
 
-/// "gridspot::EncodeTargets" and the like, for messages.
+/// "EncodeTargets", "Convert<float, bfloat16>" and the like, for messages.
 template <class Kernel>
 std::string kernel_name() {
   std::string_view text = __PRETTY_FUNCTION__;
@@ -80,14 +80,23 @@ std::string kernel_name() {
   return std::string(text.substr(0, text.find_first_of(";]")));
 }
 
+/// "grid (2,1,1), block (256,1,1), 0 bytes of shared memory".
+inline std::string to_string(const LaunchShape& shape) {
+  const auto text = [](std::string what, const Dim3& d) {
+    return what.append(std::to_string(d.x)).append(",").append(std::to_string(d.y)).append(",").append(std::to_string(d.z));
+  };
+  return text("grid (", shape.grid) + text("), block (", shape.block) + "), " + std::to_string(shape.shared_bytes) +
+         " bytes of shared memory";
+}
+
 /// The one way to start a kernel: enqueues it on the stream and checks the launch. An empty grid or block does nothing.
-/// Throws InvalidInput for a shape that no device takes, DeviceError when the launch fails.
+/// Throws InvalidInput for a shape that not every device takes (see simt/dim3.h), DeviceError when the launch fails.
 template <class Kernel>
 void launch(Stream& stream, const LaunchShape& shape, const Kernel& kernel) {
+  static_assert(Kernel::max_block_threads % 32 == 0 && Kernel::max_block_threads <= 1024);
   if (shape.grid.count() == 0 || shape.block.count() == 0) return;
-  if (shape.block.count() > Kernel::max_block_threads || shape.grid.x > 0x7fffffffu || shape.grid.y > 65535 ||
-      shape.grid.z > 65535)
-    throw InvalidInput("kernel " + kernel_name<Kernel>() + ": the launch shape exceeds what the device takes");
+  if (const char* broken = broken_launch_rule(shape, Kernel::max_block_threads))
+    throw InvalidInput("kernel " + kernel_name<Kernel>() + ": " + broken + "; it was launched with " + to_string(shape));
 #if GRIDSPOT_WITH_CUDA
   if (stream.is_cuda()) return cuda::launch_kernel(stream.native(), shape, kernel);
 #endif
@@ -96,8 +105,9 @@ void launch(Stream& stream, const LaunchShape& shape, const Kernel& kernel) {
 
 /// How many blocks of `per_block` cover `count`.
 inline unsigned blocks_for(std::size_t count, std::size_t per_block) {
-  const std::size_t blocks = (count + per_block - 1) / per_block;
-  require(blocks <= 0x7fffffffu, "a launch over " + std::to_string(count) + " elements is more than a grid can hold");
+  const std::size_t blocks = count / per_block + (count % per_block == 0 ? 0 : 1);
+  if (blocks > max_grid.x)
+    throw InvalidInput("a launch over " + std::to_string(count) + " elements is more than a grid can hold");
   return static_cast<unsigned>(blocks);
 }
 

@@ -35,33 +35,29 @@ Json class_json(const ClassEvaluation& evaluation, Curves curves) {
 /// A column wide; "-" for a measure that does not exist.
 std::string measure_cell(double measure) {
   char text[32];
-  std::snprintf(text, sizeof text, "%9.4f", measure);
-  return measure < 0 ? "        -" : text;
+  std::snprintf(text, sizeof text, "%10.4f", measure);
+  return measure < 0 ? "         -" : text;
 }
 
 std::string count_cell(std::int64_t count) {
   char text[32];
-  std::snprintf(text, sizeof text, "%9lld", static_cast<long long>(count));
+  std::snprintf(text, sizeof text, "%10lld", static_cast<long long>(count));
   return text;
 }
 
 std::string heading_cell(const char* heading) {
   char text[32];
-  std::snprintf(text, sizeof text, "%9s", heading);
+  std::snprintf(text, sizeof text, "%10s", heading);
   return text;
 }
 
 template <class Counted>
 std::string table_row(const std::string& name, std::size_t name_width, const Counted& counted, double ap50,
                       double ap50_95) {
-  const auto& errors = counted.errors;
   std::string row = name + std::string(name_width - std::min(name_width, name.size()), ' ');
   for (const auto count : {counted.objects, counted.detections}) row += count_cell(count);
   for (const double measure : {ap50, ap50_95, counted.precision, counted.recall, counted.f1})
     row += measure_cell(measure);
-  for (const auto count :
-       {errors.duplicates, errors.class_errors, errors.localisation_errors, errors.background, errors.misses})
-    row += count_cell(count);
   return row + "\n";
 }
 
@@ -90,13 +86,17 @@ std::string to_table(const Evaluation& evaluation) {
   for (const auto& class_evaluation : evaluation.per_class)
     name_width = std::max(name_width, class_evaluation.name.size());
   std::string table = "class" + std::string(name_width - 5, ' ');
-  for (const char* heading : {"objects", "found", "AP50", "AP50:95", "precision", "recall", "F1", "doubles", "class!",
-                              "place!", "nothing", "missed"})
+  for (const char* heading : {"objects", "found", "AP50", "AP50:95", "precision", "recall", "F1"})
     table += heading_cell(heading);
   table += '\n';
   for (const auto& each : evaluation.per_class)
     table += table_row(each.name, name_width, each, each.ap50, each.ap50_95);
-  return table + table_row("all", name_width, evaluation, evaluation.map50, evaluation.map50_95);
+  table += table_row("all", name_width, evaluation, evaluation.map50, evaluation.map50_95);
+  const auto& errors = evaluation.errors;
+  const auto count = [](std::int64_t value) { return std::to_string(value); };
+  return table + "duplicates " + count(errors.duplicates) + ", class errors " + count(errors.class_errors) +
+         ", localisation errors " + count(errors.localisation_errors) + ", found in the background " +
+         count(errors.background) + ", missed " + count(errors.misses) + "\n";
 }
 
 }  // namespace gridspot::eval

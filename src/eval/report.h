@@ -15,7 +15,8 @@ enum class Curves { leave_out, include };
 /// confusion_matrix (see Evaluation). Measures that do not exist are -1, as in COCO's own results.
 Json to_json(const Evaluation& evaluation, Curves curves = Curves::leave_out);
 
-/// A line a class and one for all, in columns; "-" for measures that do not exist.
+/// A line a class and one for all, in columns ("-" for measures that do not exist), and a line that counts the errors.
+/// Ends in a line end.
 std::string to_table(const Evaluation& evaluation);
 
 }  // namespace gridspot::eval

@@ -1,5 +1,6 @@
 #pragma once
-// oneDNN as gridspot uses it: the one place that knows how versions 2 and 3 differ, and that keeps it on the calling thread.
+// oneDNN as gridspot uses it: the one place that knows how versions 2 and 3 differ, and that keeps it on the calling
+// thread.
 #include <omp.h>
 
 #include <oneapi/dnnl/dnnl.hpp>
@@ -7,6 +8,7 @@
 #include <string>
 
 #include "gridspot/error.h"
+#include "nn/block.h"
 
 static_assert(DNNL_VERSION_MAJOR == 2 || DNNL_VERSION_MAJOR == 3, "gridspot knows oneDNN 2 and 3");
 
@@ -43,22 +45,20 @@ auto planned(const std::string& object, const Plan& plan) {
   }
 }
 
-inline dnnl::primitive_attr attributes(const dnnl::post_ops& post_operations = {}) {
+/// The caller gives the scratch memory; the activation follows the primitive's own work.
+inline dnnl::primitive_attr attributes(Activation activation = Activation::none) {
   dnnl::primitive_attr result;
   result.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  result.set_post_ops(post_operations);
-  return result;
-}
-
-/// f(z) = z where z > 0, else slope * z.
-inline dnnl::post_ops rectification(float slope) {
+  if (activation == Activation::none) return result;
+  const float slope = negative_slope(activation);
   dnnl::post_ops operations;
 #if DNNL_VERSION_MAJOR == 2
   operations.append_eltwise(1.0f, dnnl::algorithm::eltwise_relu, slope, 0.0f);
 #else
   operations.append_eltwise(dnnl::algorithm::eltwise_relu, slope, 0.0f);
 #endif
-  return operations;
+  result.set_post_ops(operations);
+  return result;
 }
 
 /// The formats of the four tensors of a convolution or product.

@@ -15,8 +15,8 @@ struct Operand {
   dnnl::memory::desc outer, inner;
 };
 
-/// One primitive. Where the two formats of an operand differ, a copy in the primitive's format lies in the workspace and is
-/// reordered before (inputs) or after (outputs).
+/// One primitive. Where the two formats of an operand differ, a copy in the primitive's format lies in the workspace
+/// and is reordered before (inputs) or after (outputs).
 class Pass {
  public:
   Pass(const dnnl::engine& engine, const dnnl::primitive& primitive, const dnnl::memory::desc& scratchpad,
@@ -49,8 +49,8 @@ class Pass {
   std::vector<dnnl_exec_arg_t> arguments_;
 };
 
-/// The three passes of a convolution or a product. `backward_weights` takes input and output gradient and gives the gradients of weights
-/// and bias; `backward_data` takes output gradient and weights.
+/// The three passes of a convolution or a product. `backward_weights` takes input and output gradient and gives the
+/// gradients of weights and bias; `backward_data` takes output gradient and weights.
 struct Passes {
   std::unique_ptr<Pass> forward, backward_data, backward_weights;
 };
@@ -68,10 +68,34 @@ class OnednnBlock : public Block {
   Activation activation_;
 };
 
-/// Plans the three passes; `describe_*` are called with the formats that the passes may choose and return primitive descriptions.
-template <class Forward, class DescribeData, class DescribeWeights>
-Passes plan_passes(const dnnl::engine& engine, const Formats& outer, const BlockOptions& options,
-                   const Forward& forward, const DescribeData& describe_data,
-                   const DescribeWeights& describe_weights);
+// Passes from descriptions of primitives (see onednn.h), whose formats may differ from `outer`.
+
+template <class Description>
+std::unique_ptr<Pass> forward_pass(const dnnl::engine& engine, const Description& description, const Formats& outer) {
+  const Operand inputs[] = {{DNNL_ARG_SRC, outer.input, description.src_desc()},
+                            {DNNL_ARG_WEIGHTS, outer.weights, description.weights_desc()},
+                            {DNNL_ARG_BIAS, outer.bias, description.bias_desc()}};
+  const Operand outputs[] = {{DNNL_ARG_DST, outer.output, description.dst_desc()}};
+  return std::make_unique<Pass>(engine, dnnl::primitive(description), description.scratchpad_desc(), inputs, outputs);
+}
+
+template <class Description>
+std::unique_ptr<Pass> backward_data_pass(const dnnl::engine& engine, const Description& description,
+                                         const Formats& outer) {
+  const Operand inputs[] = {{DNNL_ARG_DIFF_DST, outer.output, description.diff_dst_desc()},
+                            {DNNL_ARG_WEIGHTS, outer.weights, description.weights_desc()}};
+  const Operand outputs[] = {{DNNL_ARG_DIFF_SRC, outer.input, description.diff_src_desc()}};
+  return std::make_unique<Pass>(engine, dnnl::primitive(description), description.scratchpad_desc(), inputs, outputs);
+}
+
+template <class Description>
+std::unique_ptr<Pass> backward_weights_pass(const dnnl::engine& engine, const Description& description,
+                                            const Formats& outer) {
+  const Operand inputs[] = {{DNNL_ARG_SRC, outer.input, description.src_desc()},
+                            {DNNL_ARG_DIFF_DST, outer.output, description.diff_dst_desc()}};
+  const Operand outputs[] = {{DNNL_ARG_DIFF_WEIGHTS, outer.weights, description.diff_weights_desc()},
+                             {DNNL_ARG_DIFF_BIAS, outer.bias, description.diff_bias_desc()}};
+  return std::make_unique<Pass>(engine, dnnl::primitive(description), description.scratchpad_desc(), inputs, outputs);
+}
 
 }  // namespace gridspot::onednn

@@ -12,6 +12,7 @@ struct Runtime::Worker {
   explicit Worker(Runtime& owner) : runtime(owner), fiber(&Runtime::worker_entry, this) {}
   Runtime& runtime;
   Fiber fiber;
+  std::uint64_t launch = 0;  // whose kernel is on the fiber's stack
 };
 
 /// What a thread waits for, what it brings and what it gets.
@@ -30,5 +31,21 @@ struct Runtime::Warp {
   unsigned waiting = 0;  // in a warp intrinsic
   unsigned gone = 0;     // exited, or beyond the end of the block
 };
+
+/// The calling fiber has nothing to do for now: goes on with a thread that has not started, else with one that is
+/// ready, else with those that wait at the barrier. Returns when the calling fiber's turn comes again.
+[[gnu::always_inline]] inline void Runtime::switch_to_next() {
+  Worker& self = *running_;
+  if (cursor_ < thread_count_) {
+    running_ = &fresh_worker();
+  } else {
+    if (ready_.empty()) release_barrier();
+    const unsigned thread = ready_.back();
+    ready_.pop_back();
+    place(thread);
+    running_ = threads_[thread].worker;
+  }
+  if (running_ != &self) Fiber::switch_to(self.fiber, running_->fiber);
+}
 
 }  // namespace gridspot::simt

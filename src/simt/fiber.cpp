@@ -3,101 +3,73 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <boost/context/detail/fcontext.hpp>
-
 #include "gridspot/error.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
-#include <sanitizer/common_interface_defs.h>
-#endif
-#if defined(__SANITIZE_THREAD__)
-#include <sanitizer/tsan_interface.h>
 #endif
 
 namespace gridspot::simt {
 
-namespace context = boost::context::detail;
-
 namespace {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr std::size_t stack_bytes = 256 * 1024;  // instrumented frames are several times larger
 #else
 constexpr std::size_t stack_bytes = 64 * 1024;
 #endif
+
+std::size_t page_bytes() { return static_cast<std::size_t>(sysconf(_SC_PAGESIZE)); }
 }  // namespace
 
-struct FiberEntry {
-  static void run(context::transfer_t from) {
-    auto* fiber = static_cast<Fiber*>(from.data);
-    fiber->caller_ = from.fctx;
-#if defined(__SANITIZE_ADDRESS__)
-    __sanitizer_finish_switch_fiber(nullptr, &fiber->caller_stack_, &fiber->caller_stack_bytes_);
-#endif
-    fiber->entry_(fiber->argument_);
-  }
-};
-
-Fiber::Fiber(Entry entry, void* argument) : entry_(entry), argument_(argument) {
-  const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-  void* memory = mmap(nullptr, stack_bytes + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+Fiber::Fiber(Entry entry, void* argument) : entry_(entry), argument_(argument), stack_bytes_(stack_bytes) {
+  const std::size_t guard = page_bytes();
+  void* memory = mmap(nullptr, guard + stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) throw OutOfMemory("no memory for the stack of a kernel thread");
-  mapping_ = static_cast<std::byte*>(memory);
-  stack_ = mapping_ + page;
-  if (mprotect(mapping_, page, PROT_NONE) != 0) {
-    munmap(mapping_, stack_bytes + page);
+  if (mprotect(memory, guard, PROT_NONE) != 0) {
+    munmap(memory, guard + stack_bytes);
     throw OutOfMemory("the guard page of a kernel thread's stack could not be set");
   }
-#if defined(__SANITIZE_THREAD__)
-  tsan_fiber_ = __tsan_create_fiber(0);
-#endif
+  mapping_ = static_cast<std::byte*>(memory);
+  stack_ = mapping_ + guard;
   restart();
 }
 
 Fiber::~Fiber() {
+  if (mapping_ == nullptr) return;
 #if defined(__SANITIZE_THREAD__)
   __tsan_destroy_fiber(tsan_fiber_);
 #endif
 #if defined(__SANITIZE_ADDRESS__)
   __asan_unpoison_memory_region(stack_, stack_bytes);
 #endif
-  munmap(mapping_, static_cast<std::size_t>(stack_ - mapping_) + stack_bytes);
+  munmap(mapping_, page_bytes() + stack_bytes);
+}
+
+void Fiber::adopt_thread() {
+#if defined(__SANITIZE_THREAD__)
+  tsan_fiber_ = __tsan_get_current_fiber();
+#endif
 }
 
 void Fiber::restart() {
 #if defined(__SANITIZE_ADDRESS__)
   __asan_unpoison_memory_region(stack_, stack_bytes);
-#endif
   fake_stack_ = nullptr;
-  context_ = context::make_fcontext(stack_ + stack_bytes, stack_bytes, &FiberEntry::run);
-}
-
-void Fiber::resume() {
-#if defined(__SANITIZE_ADDRESS__)
-  void* fake = nullptr;
-  __sanitizer_start_switch_fiber(&fake, stack_, stack_bytes);
 #endif
 #if defined(__SANITIZE_THREAD__)
-  tsan_caller_ = __tsan_get_current_fiber();
-  __tsan_switch_to_fiber(tsan_fiber_, 0);
+  if (tsan_fiber_ != nullptr) __tsan_destroy_fiber(tsan_fiber_);
+  tsan_fiber_ = __tsan_create_fiber(0);
 #endif
-  context_ = context::jump_fcontext(context_, this).fctx;
-#if defined(__SANITIZE_ADDRESS__)
-  __sanitizer_finish_switch_fiber(fake, nullptr, nullptr);
-#endif
+  context_ = boost::context::detail::make_fcontext(mapping_ + page_bytes() + stack_bytes, stack_bytes, &Fiber::enter);
 }
 
-void Fiber::suspend() {
+void Fiber::enter(Transfer transfer) {
+  Fiber& left = arrive(transfer);
+  Fiber& self = *left.next_;
 #if defined(__SANITIZE_ADDRESS__)
-  __sanitizer_start_switch_fiber(&fake_stack_, caller_stack_, caller_stack_bytes_);
+  __sanitizer_finish_switch_fiber(nullptr, &left.stack_, &left.stack_bytes_);
 #endif
-#if defined(__SANITIZE_THREAD__)
-  __tsan_switch_to_fiber(tsan_caller_, 0);
-#endif
-  caller_ = context::jump_fcontext(caller_, nullptr).fctx;
-#if defined(__SANITIZE_ADDRESS__)
-  __sanitizer_finish_switch_fiber(fake_stack_, &caller_stack_, &caller_stack_bytes_);
-#endif
+  self.entry_(self.argument_);
 }
 
 }  // namespace gridspot::simt

@@ -69,10 +69,10 @@ void Runtime::begin_meetings() {
 
 void Runtime::mark_exited(unsigned thread) { warps_[thread / lanes_in_warp].gone |= 1u << thread % lanes_in_warp; }
 
-void Runtime::wait(Thread& thread) {
+[[gnu::always_inline]] inline void Runtime::wait(Thread& thread) {
   ++waiting_;
   thread.worker = running_;
-  running_->fiber.suspend();
+  switch_to_next();
 }
 
 void Runtime::block_barrier(Site site, bool predicate) {
@@ -96,6 +96,7 @@ bool Runtime::barrier_is_complete() const {
 }
 
 void Runtime::release_barrier() {
+  if (!barrier_is_complete()) fail(describe_deadlock());
   barrier_count_ = 0;
   for (unsigned i = thread_count_; i-- > 0;) {
     Thread& thread = threads_[i];

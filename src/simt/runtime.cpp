@@ -17,7 +17,7 @@ constexpr std::byte red_zone{0xdb};
 constexpr unsigned no_thread = ~0u;  // a fiber that has not begun its first thread
 }  // namespace
 
-Runtime::Runtime() = default;
+Runtime::Runtime() : host_(std::make_unique<Fiber>()) {}
 Runtime::~Runtime() = default;
 
 void Runtime::run_kernel(const LaunchShape& shape, std::string (*kernel_name)(), ThreadLoop loop, const void* body) {
@@ -27,11 +27,12 @@ void Runtime::run_kernel(const LaunchShape& shape, std::string (*kernel_name)(),
   loop_ = loop;
   body_ = body;
   prepare_launch();
+  if (!next_block()) return;
   current_runtime = this;
   try {
-    if (next_block()) run_fibers();
+    run_fibers();
   } catch (...) {
-    abandon_launch();
+    take_back_fibers();
     throw;
   }
   current_runtime = nullptr;
@@ -44,7 +45,6 @@ void Runtime::prepare_launch() {
   flat_grid_ = grid.y == 1 && grid.z == 1;
   block_count_ = grid.count();
   block_cursor_ = 0;
-  launch_done_ = false;
   threadIdx = blockIdx = {0, 0, 0};
   blockDim = block;
   gridDim = grid;
@@ -63,78 +63,64 @@ void Runtime::prepare_launch() {
   }
 }
 
-// Resumes fibers until the last thread of the last block has finished.
+// Fibers switch to one another; control comes back when the last thread has finished or something is wrong.
 void Runtime::run_fibers() {
-  while (!launch_done_) {
-    if (cursor_ < thread_count_) {
-      running_ = &idle_worker();
-      current_thread_ = no_thread;
-    } else if (!ready_.empty()) {
-      place(ready_.back());
-      running_ = threads_[ready_.back()].worker;
-      ready_.pop_back();
-    } else if (barrier_is_complete()) {
-      release_barrier();
-      continue;
-    } else {
-      throw DeviceError(report(describe_deadlock()));
-    }
-    running_->fiber.resume();
-    if (escaped_) std::rethrow_exception(std::exchange(escaped_, nullptr));
-    if (!failure_.empty()) throw DeviceError(report(std::exchange(failure_, {})));
-  }
+  ++launch_;
+  host_->adopt_thread();
+  running_ = &fresh_worker();
+  Fiber::switch_to(*host_, running_->fiber);
+  if (escaped_) std::rethrow_exception(std::exchange(escaped_, nullptr));
+  if (!failure_.empty()) throw DeviceError(report(std::exchange(failure_, {})));
+  idle_.push_back(running_);
 }
 
-// Whatever the fibers were in the middle of is forgotten.
-void Runtime::abandon_launch() noexcept {
+/// After a failure: whatever the fibers were in the middle of is forgotten.
+void Runtime::take_back_fibers() noexcept {
   idle_.clear();
-  for (auto& worker : workers_) {
-    worker->fiber.restart();
-    idle_.push_back(worker.get());
-  }
+  for (auto& worker : workers_) idle_.push_back(worker.get());
   ready_.clear();
-  failure_.clear();
-  escaped_ = nullptr;
   current_runtime = nullptr;
 }
 
-Runtime::Worker& Runtime::idle_worker() {
+/// A fiber that will start threads. It may have done so before in this launch; then it waits in next_thread_in_order.
+Runtime::Worker& Runtime::fresh_worker() {
   if (idle_.empty()) {
-    idle_.reserve(workers_.size() + 1);  // so that abandon_launch allocates nothing
+    idle_.reserve(workers_.size() + 1);  // so that take_back_fibers allocates nothing
     workers_.push_back(std::make_unique<Worker>(*this));
-    return *workers_.back();
+    idle_.push_back(workers_.back().get());
   }
   Worker& worker = *idle_.back();
   idle_.pop_back();
+  if (worker.launch != launch_) worker.fiber.restart();
+  worker.launch = launch_;
+  current_thread_ = no_thread;
   return worker;
 }
 
 void Runtime::worker_entry(void* argument) {
-  auto& worker = *static_cast<Worker*>(argument);
-  Runtime& runtime = worker.runtime;
-  for (;;) {
-    try {
-      runtime.loop_(runtime, runtime.body_);
-    } catch (...) {
-      runtime.escaped_ = std::current_exception();
-    }
-    runtime.idle_.push_back(&worker);
-    worker.fiber.suspend();
+  Runtime& runtime = static_cast<Worker*>(argument)->runtime;
+  try {
+    runtime.loop_(runtime, runtime.body_);
+  } catch (...) {
+    runtime.escaped_ = std::current_exception();
   }
+  runtime.switch_to_host();
 }
 
-bool Runtime::next_thread_in_order() {
+void Runtime::switch_to_host() { Fiber::switch_to(running_->fiber, *host_); }
+
+void Runtime::next_thread_in_order() {
   if (meetings_begun_ && current_thread_ != no_thread) mark_exited(current_thread_);
-  if (cursor_ == thread_count_) {
-    if (waiting_ != 0 || !ready_.empty()) return false;
-    check_shared_red_zones();
-    if (!next_block()) {
-      launch_done_ = true;
-      return false;
+  while (cursor_ == thread_count_) {
+    if (waiting_ == 0 && ready_.empty()) {
+      check_shared_red_zones();
+      if (!next_block()) switch_to_host();
+    } else {
+      idle_.push_back(running_);
+      switch_to_next();
     }
   }
   start_thread(cursor_);
-  return true;
 }
 
 bool Runtime::next_block() {
@@ -212,7 +198,7 @@ void Runtime::check_shared_red_zones() {
 
 void Runtime::fail(const std::string& problem) {
   failure_ = problem;
-  running_->fiber.suspend();
+  switch_to_host();
 }
 
 std::string Runtime::report(const std::string& problem) const {

@@ -22,6 +22,7 @@ inline constinit thread_local Dim3 threadIdx{}, blockIdx{}, blockDim{}, gridDim{
 
 namespace gridspot::simt {
 
+class Fiber;
 using Site = std::source_location;
 
 /// In which order blocks and threads run. A kernel without races computes the same bits under all of them.
@@ -82,31 +83,36 @@ class Runtime {
   using ThreadLoop = void (*)(Runtime&, const void* body);
 
   template <class Body>
-  static void thread_loop(Runtime& runtime, const void* body) {
+  [[noreturn]] static void thread_loop(Runtime& runtime, const void* body) {
     const Body& call = *static_cast<const Body*>(body);
-    while (runtime.next_thread()) call();
-  }
-  /// Finishes the current thread of this fiber and takes the next; false when the fiber has to go back.
-  bool next_thread() {
-    if (cursor_ < plain_end_) [[likely]] {
-      threadIdx.x = current_thread_ = cursor_++;
-      return true;
+    for (;;) {
+      runtime.next_thread();
+      call();
     }
-    return next_thread_in_order();
   }
-  bool next_thread_in_order();
+  /// Finishes the current thread of this fiber and takes the next. After the last thread of the launch it does not
+  /// return.
+  void next_thread() {
+    if (cursor_ < plain_end_) [[likely]]
+      threadIdx.x = current_thread_ = cursor_++;
+    else
+      next_thread_in_order();
+  }
+  void next_thread_in_order();
 
   // The launch (runtime.cpp)
   void run_kernel(const LaunchShape& shape, std::string (*kernel_name)(), ThreadLoop loop, const void* body);
   void prepare_launch();
   void run_fibers();
-  void abandon_launch() noexcept;
+  void take_back_fibers() noexcept;
   bool next_block();
   void prepare_block();
   [[nodiscard]] unsigned thread_at(unsigned position) const;
   void start_thread(unsigned position);
   void place(unsigned thread);
-  Worker& idle_worker();
+  Worker& fresh_worker();
+  void switch_to_next();
+  void switch_to_host();
   static void worker_entry(void* worker);
   void poison_shared_memory();
   void check_shared_red_zones();
@@ -141,7 +147,6 @@ class Runtime {
   unsigned plain_end_ = 0;                  // == thread_count_ while nothing but counting up is to be done, else 0
   unsigned current_thread_ = 0;
   bool flat_block_ = true, flat_grid_ = true;
-  bool launch_done_ = false;
 
   bool meetings_begun_ = false;  // has a thread of this block waited? Only then the next three are kept
   std::vector<Thread> threads_;
@@ -150,6 +155,8 @@ class Runtime {
   std::vector<unsigned> ready_;  // threads that have waited and may go on, the next one last
   int barrier_count_ = 0;
 
+  std::unique_ptr<Fiber> host_;  // the caller of `run`
+  std::uint64_t launch_ = 0;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<Worker*> idle_;
   Worker* running_ = nullptr;

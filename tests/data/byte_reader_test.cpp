@@ -64,8 +64,8 @@ TEST(ByteReaderTest, RefusesWhateverFollows) {
 }
 
 TEST(ByteReaderTest, UnpacksNoMoreThanIsAskedFor) {
-  const std::string bomb = gzip(std::string(50000000, '\0'));
-  ASSERT_LT(bomb.size(), 60000u);
+  const std::string bomb = gzip(std::string(10000000, '\0'));
+  ASSERT_LT(bomb.size(), 20000u);
   ByteReader reader(as_bytes(bomb), "bomb");
   std::vector<std::uint8_t> start(10);
   EXPECT_EQ(reader.read(start), 10u);

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "gridspot/error.h"
 #include "tests/support/device_test.h"
 
 namespace gridspot {

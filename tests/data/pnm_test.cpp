@@ -57,8 +57,8 @@ TEST_F(Pnm, ReadsWhatItWrites) {
 }
 
 TEST_F(Pnm, RefusesFilesThatAreCutAtAnyByte) {
-  for (const std::string whole : {std::string("P5 # c\n2 2\n255\nabcd"), std::string("P6\n1 2 300\nabcdefghijkl"),
-                                  std::string("P2 2 1 255\n10 7")})
+  for (const std::string& whole : {std::string("P5 # c\n2 2\n255\nabcd"), std::string("P6\n1 2 300\nabcdefghijkl"),
+                                   std::string("P2 2 1 255\n10 7")})
     for (std::size_t length = 0; length < whole.size(); ++length)
       EXPECT_THAT(message_of<InvalidInput>([&] { (void)read(whole.substr(0, length)); }), HasSubstr("image.pnm, byte "))
           << whole << " cut to " << length;

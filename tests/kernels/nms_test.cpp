@@ -140,7 +140,12 @@ TEST_P(Nms, MatchesTheReferenceOnTheMostSlots) {
   Random random(42);
   check(1, random_candidates(random, max_nms_slots, 1), 300, 0.5f, false);
   check(2, random_candidates(random, max_nms_slots, 0.7f), 40, 0.25f, true);
-  check(1, random_candidates(random, max_nms_slots / 2 + 1, 1), 100, 0.5f, true);
+  // Around the largest set that is sorted by rank, and around a power of two of the sorting network.
+  for (const int slots : {1023, 1024, 1025, 1026, 2048, 2049}) {
+    Candidates all = random_candidates(random, slots, 1);
+    for (float& score : all.scores) score = std::max(score, 1e-3f);
+    check(1, all, 100, 0.5f, slots % 2 == 0);
+  }
 }
 
 TEST_P(Nms, CountsEverySurvivorBeyondTheCapacity) {

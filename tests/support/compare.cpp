@@ -5,7 +5,8 @@
 
 namespace gridspot::test {
 
-testing::AssertionResult matches(std::span<const float> values, std::span<const double> reference, Tolerance tolerance) {
+testing::AssertionResult matches(std::span<const float> values, std::span<const double> reference,
+                                 Tolerance tolerance) {
   if (values.size() != reference.size())
     return testing::AssertionFailure() << values.size() << " values, but the reference has " << reference.size();
   double worst_share = 0;

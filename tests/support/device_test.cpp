@@ -11,23 +11,6 @@ void DeviceTest::SetUp() {
 
 Device DeviceTest::device() const { return parse_device(GetParam()); }
 
-std::vector<DeviceTest::NamedSchedule> DeviceTest::other_schedules() {
-  return {{"reverse", {simt::Order::reverse, 0}},
-          {"shuffled with seed 1", {simt::Order::shuffled, 1}},
-          {"shuffled with seed 2", {simt::Order::shuffled, 2}},
-          {"shuffled with seed 3", {simt::Order::shuffled, 3}}};
-}
-
-void DeviceTest::expect_same_bytes(const std::string& schedule, const void* expected, std::size_t expected_bytes,
-                                   const void* actual, std::size_t actual_bytes) {
-  ASSERT_EQ(expected_bytes, actual_bytes) << "thread order " << schedule;
-  const auto* a = static_cast<const unsigned char*>(expected);
-  const auto* b = static_cast<const unsigned char*>(actual);
-  for (std::size_t i = 0; i < expected_bytes; ++i)
-    ASSERT_EQ(a[i], b[i]) << "the result depends on the thread order: byte " << i << " of " << expected_bytes
-                          << " differs between the orders forward and " << schedule;
-}
-
 namespace {
 std::uint64_t seed_or_override(std::uint64_t seed) {
   const char* text = std::getenv("GRIDSPOT_TEST_SEED");
@@ -36,7 +19,8 @@ std::uint64_t seed_or_override(std::uint64_t seed) {
 }  // namespace
 
 Random::Random(std::uint64_t seed)
-    : std::mt19937_64(seed_or_override(seed)), trace_(__FILE__, __LINE__, "seed " + std::to_string(seed_or_override(seed))) {}
+    : std::mt19937_64(seed_or_override(seed)),
+      trace_(__FILE__, __LINE__, "seed " + std::to_string(seed_or_override(seed))) {}
 
 float Random::uniform(float low, float high) { return std::uniform_real_distribution<float>(low, high)(*this); }
 int Random::integer(int low, int high) { return std::uniform_int_distribution<int>(low, high)(*this); }

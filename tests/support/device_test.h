@@ -2,13 +2,12 @@
 // Tests that run on every device, and on the CPU under every thread order.
 #include <gtest/gtest.h>
 
-#include <cstring>
-#include <functional>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "device/buffer.h"
+#include "tests/support/thread_orders.h"
 
 namespace gridspot::test {
 
@@ -18,35 +17,20 @@ class DeviceTest : public testing::TestWithParam<const char*> {
   void SetUp() override;
   [[nodiscard]] Device device() const;
 
-  /// Runs `body(stream)` (which returns a vector of a trivially copyable type) on the device. On the CPU it is run under
-  /// forward, reverse and several shuffled thread orders; the outputs must be equal bit for bit. Returns the output.
+  /// Runs `body(stream)` (which returns a vector of a trivially copyable type) on the device. On the CPU it is run
+  /// under forward, reverse and several shuffled thread orders; the outputs must be equal bit for bit. Returns the
+  /// output.
   template <class Body>
   auto run(Body body) {
     Stream stream(device());
-    const auto expected = body(stream);
-    if (!stream.is_cuda())
-      for (const auto& [name, schedule] : other_schedules()) {
-        stream.runtime().set_schedule(schedule);
-        const auto actual = body(stream);
-        expect_same_bytes(name, expected.data(), expected.size() * sizeof(expected[0]), actual.data(),
-                          actual.size() * sizeof(actual[0]));
-      }
-    return expected;
+    auto [output, difference] = run_under_every_order(stream, body);
+    EXPECT_EQ(difference, "");
+    return output;
   }
-
-  struct NamedSchedule {
-    std::string name;
-    simt::Schedule schedule;
-  };
-  static std::vector<NamedSchedule> other_schedules();
-
- private:
-  static void expect_same_bytes(const std::string& schedule, const void* expected, std::size_t expected_bytes,
-                                const void* actual, std::size_t actual_bytes);
 };
 
-#define GRIDSPOT_ON_EVERY_DEVICE(Suite)                                                   \
-  INSTANTIATE_TEST_SUITE_P(, Suite, testing::Values("cpu", "cuda"),                       \
+#define GRIDSPOT_ON_EVERY_DEVICE(Suite)                             \
+  INSTANTIATE_TEST_SUITE_P(, Suite, testing::Values("cpu", "cuda"), \
                            [](const auto& instance) { return std::string(instance.param); })
 
 /// A generator whose seed is printed when the test fails. GRIDSPOT_TEST_SEED overrides the seed.

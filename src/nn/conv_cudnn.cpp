@@ -1,0 +1,302 @@
+// Convolutions through cuDNN's graph API. The only file that includes cudnn-frontend.
+//
+// A block has a graph for each pass: forward (convolution + bias + activation fused into one, or the convolution alone
+// where cuDNN has no good engine for the three), the gradient of the weights and the gradient of the input.
+// cudnn-frontend names dimensions in the order N, C, H, W; channels-last lies in the strides alone.
+#define CUDNN_FRONTEND_SKIP_JSON_LIB
+#include "nn/conv_cudnn.h"
+
+#include <cuda_runtime_api.h>
+#include <cudnn_frontend.h>
+
+#include <array>
+#include <unordered_map>
+#include <utility>
+
+#include "device/stream.h"
+#include "gridspot/error.h"
+#include "nn/block_libraries.h"
+#include "nn/cuda_block.h"
+
+namespace gridspot::cuda {
+
+namespace {
+
+namespace frontend = cudnn_frontend;
+using frontend::graph::Graph;
+using Tensor = std::shared_ptr<frontend::graph::Tensor_attributes>;
+using Dimensions = std::vector<std::int64_t>;
+
+/// The operands of Pass::run() as the graphs know them.
+enum Operand : std::int64_t { first_operand = 1, second_operand, bias_operand, result_operand };
+
+/// A graph with the tensor that it writes.
+struct PassGraph {
+  const char* name;
+  std::unique_ptr<Graph> graph;
+  Tensor result;
+};
+
+Dimensions channels_last(const Dimensions& d) { return {d[1] * d[2] * d[3], 1, d[1] * d[3], d[1]}; }
+
+Dimensions input_dimensions(const ConvolutionShape& s) { return {s.batch, s.input_channels, s.height, s.width}; }
+Dimensions weight_dimensions(const ConvolutionShape& s) { return {s.filters, s.input_channels, s.size, s.size}; }
+Dimensions output_dimensions(const ConvolutionShape& s) {
+  return {s.batch, s.filters, s.output_height(), s.output_width()};
+}
+
+PassGraph empty_graph(const char* name) {
+  auto graph = std::make_unique<Graph>();
+  graph->set_name(name)
+      .set_io_data_type(frontend::DataType_t::FLOAT)
+      .set_intermediate_data_type(frontend::DataType_t::FLOAT)
+      .set_compute_data_type(frontend::DataType_t::FLOAT);
+  return {name, std::move(graph), nullptr};
+}
+
+Tensor add_tensor(Graph& graph, Operand operand, const char* name, const Dimensions& dimensions) {
+  return graph.tensor(frontend::graph::Tensor_attributes()
+                          .set_name(name)
+                          .set_uid(operand)
+                          .set_dim(dimensions)
+                          .set_stride(channels_last(dimensions)));
+}
+
+void set_result(PassGraph& pass, Tensor tensor) {
+  tensor->set_output(true).set_uid(result_operand);
+  pass.result = std::move(tensor);
+}
+
+/// The same for all three attributes of convolutions.
+template <class Attributes>
+Attributes convolution_attributes(const ConvolutionShape& shape) {
+  Attributes attributes;
+  attributes.set_padding({shape.padding, shape.padding}).set_stride({shape.stride, shape.stride}).set_dilation({1, 1});
+  return attributes;
+}
+
+Tensor add_convolution(Graph& graph, const ConvolutionShape& shape) {
+  const Tensor input = add_tensor(graph, first_operand, "input", input_dimensions(shape));
+  const Tensor weights = add_tensor(graph, second_operand, "weights", weight_dimensions(shape));
+  return graph.conv_fprop(input, weights, convolution_attributes<frontend::graph::Conv_fprop_attributes>(shape));
+}
+
+PassGraph plain_forward_graph(const ConvolutionShape& shape) {
+  PassGraph pass = empty_graph("forward");
+  set_result(pass, add_convolution(*pass.graph, shape));
+  return pass;
+}
+
+PassGraph fused_forward_graph(const ConvolutionShape& shape, Activation activation) {
+  using frontend::PointwiseMode_t;
+  using frontend::graph::Pointwise_attributes;
+  PassGraph pass = empty_graph("fused forward");
+  Tensor value = add_convolution(*pass.graph, shape);
+  const Tensor bias = add_tensor(*pass.graph, bias_operand, "bias", {1, shape.filters, 1, 1});
+  value = pass.graph->pointwise(value, bias, Pointwise_attributes().set_mode(PointwiseMode_t::ADD));
+  if (activation != Activation::none) {
+    auto rectify = Pointwise_attributes().set_mode(PointwiseMode_t::RELU_FWD);
+    if (activation == Activation::leaky) rectify.set_relu_lower_clip_slope(negative_slope(activation));
+    value = pass.graph->pointwise(value, rectify);
+  }
+  set_result(pass, value);
+  return pass;
+}
+
+PassGraph backward_weights_graph(const ConvolutionShape& shape) {
+  PassGraph pass = empty_graph("backward weights");
+  const Tensor input = add_tensor(*pass.graph, first_operand, "input", input_dimensions(shape));
+  const Tensor gradient = add_tensor(*pass.graph, second_operand, "output gradient", output_dimensions(shape));
+  const Tensor result =
+      pass.graph->conv_wgrad(gradient, input, convolution_attributes<frontend::graph::Conv_wgrad_attributes>(shape));
+  result->set_dim(weight_dimensions(shape));
+  set_result(pass, result);
+  return pass;
+}
+
+PassGraph backward_data_graph(const ConvolutionShape& shape) {
+  PassGraph pass = empty_graph("backward data");
+  const Tensor gradient = add_tensor(*pass.graph, first_operand, "output gradient", output_dimensions(shape));
+  const Tensor weights = add_tensor(*pass.graph, second_operand, "weights", weight_dimensions(shape));
+  const Tensor result =
+      pass.graph->conv_dgrad(gradient, weights, convolution_attributes<frontend::graph::Conv_dgrad_attributes>(shape));
+  result->set_dim(input_dimensions(shape));
+  set_result(pass, result);
+  return pass;
+}
+
+std::string last_error() {
+  std::array<char, 1024> text{};
+  cudnnGetLastErrorString(text.data(), text.size());
+  return text.data();
+}
+
+void check(cudnnStatus_t status, const char* what, const std::string& object) {
+  if (status != CUDNN_STATUS_SUCCESS)
+    throw DeviceError("cuDNN: " + std::string(what) + " failed for the " + object + ": " + cudnnGetErrorString(status) +
+                      ", " + last_error());
+}
+
+void check(const frontend::error_t& error, const char* what, const std::string& object) {
+  if (!error.is_good())
+    throw DeviceError("cuDNN: the " + std::string(what) + " pass failed for the " + object + ": " + error.err_msg);
+}
+
+class Handle {
+ public:
+  Handle(Device device, const std::string& object) : device_(device) {
+    use_device(device);
+    check(cudnnCreate(&handle_), "cudnnCreate", object);
+  }
+  ~Handle() {
+    cudaSetDevice(device_.index);
+    cudnnDestroy(handle_);
+  }
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
+
+  [[nodiscard]] cudnnHandle_t get() const { return handle_; }
+
+ private:
+  Device device_;
+  cudnnHandle_t handle_ = nullptr;
+};
+
+class ConvolutionPass : public Pass {
+ public:
+  ConvolutionPass(std::shared_ptr<Handle> handle, std::string object, PassGraph pass)
+      : handle_(std::move(handle)), object_(std::move(object)), name_(pass.name), graph_(std::move(pass.graph)) {
+    std::int64_t bytes = 0;
+    check(graph_->get_workspace_size(bytes), name_, object_);
+    workspace_bytes_ = static_cast<std::size_t>(bytes);
+  }
+
+  void run(Stream& stream, const Operands& operands) override {
+    check(cudnnSetStream(handle_->get(), static_cast<cudaStream_t>(stream.native())), "cudnnSetStream", object_);
+    pointers_[first_operand] = const_cast<float*>(operands.first);
+    pointers_[second_operand] = const_cast<float*>(operands.second);
+    pointers_[bias_operand] = const_cast<float*>(operands.bias);
+    pointers_[result_operand] = operands.result;
+    check(graph_->execute(handle_->get(), pointers_, operands.workspace), name_, object_);
+  }
+
+  [[nodiscard]] std::size_t workspace_bytes() const override { return workspace_bytes_; }
+
+ private:
+  std::shared_ptr<Handle> handle_;
+  std::string object_;
+  const char* name_;
+  std::unique_ptr<Graph> graph_;
+  std::unordered_map<std::int64_t, void*> pointers_;  // the graph takes those that it knows
+  std::size_t workspace_bytes_ = 0;
+};
+
+/// Finds engines for the graphs of one block.
+class Planner {
+ public:
+  Planner(Device device, const ConvolutionShape& shape, const BlockOptions& options)
+      : object_(describe(shape)), options_(options), handle_(std::make_shared<Handle>(device, object_)) {
+    for (const Dimensions& d : {input_dimensions(shape), weight_dimensions(shape), output_dimensions(shape)})
+      tensor_bytes_ += d[0] * d[1] * d[2] * d[3] * std::int64_t(sizeof(float));
+  }
+
+  /// The pass with the engine that cuDNN holds to be the fastest; null, with the reason kept, where it has none.
+  std::unique_ptr<Pass> best(PassGraph pass) { return attempt(std::move(pass), frontend::HeurMode_t::A); }
+
+  /// The same, but with an engine of any speed before none. `make_graph` is called once or twice, because a graph that
+  /// was refused cannot be planned again.
+  template <class MakeGraph>
+  std::unique_ptr<Pass> any(const MakeGraph& make_graph) {
+    if (auto pass = best(make_graph())) return pass;
+    if (auto pass = attempt(make_graph(), frontend::HeurMode_t::FALLBACK)) return pass;
+    throw DeviceError("cuDNN has no engine for the " + object_ + refusals_);
+  }
+
+ private:
+  std::unique_ptr<Pass> attempt(PassGraph pass, frontend::HeurMode_t mode) {
+    const frontend::error_t error = plan(*pass.graph, mode);
+    if (error.is_good()) return std::make_unique<ConvolutionPass>(handle_, object_, std::move(pass));
+    refusals_ += "; " + std::string(pass.name) + ": " + error.err_msg;
+    return nullptr;
+  }
+
+  frontend::error_t plan(Graph& graph, frontend::HeurMode_t mode) {
+    try {
+      frontend::error_t error = graph.validate();
+      if (error.is_good()) error = graph.build_operation_graph(handle_->get());
+      if (error.is_good()) error = graph.create_execution_plans({mode});
+      if (error.is_good()) deselect(graph, mode);
+      if (error.is_good()) error = graph.build_plans(frontend::BuildPlanPolicy_t::HEURISTICS_CHOICE);
+      return error;
+    } catch (const frontend::cudnnException& error) {
+      return {frontend::error_code_t::CUDNN_BACKEND_API_FAILED, error.what()};
+    }
+  }
+
+  void deselect(Graph& graph, frontend::HeurMode_t mode) const {
+    using Note = frontend::NumericalNote_t;
+    // float32 tensors with float32 sums still leave an engine the choice to round its factors: to half precision, which
+    // nobody asked for, or to TF32, which is what an engine on tensor cores does with them.
+    std::vector<Note> unwanted{Note::DOWN_CONVERT_INPUTS, Note::REDUCED_PRECISION_REDUCTION};
+    if (options_.precision == Precision::fp32) unwanted.push_back(Note::TENSOR_CORE);
+    if (options_.deterministic) unwanted.push_back(Note::NONDETERMINISTIC);
+    graph.deselect_numeric_notes(unwanted);
+    // Faster engines that lay out everything anew are not worth more than a few copies of the block's tensors.
+    constexpr std::int64_t least_limit = std::int64_t(64) << 20;
+    if (mode != frontend::HeurMode_t::FALLBACK) graph.deselect_workspace_greater_than(least_limit + 2 * tensor_bytes_);
+  }
+
+  std::string object_;
+  BlockOptions options_;
+  std::shared_ptr<Handle> handle_;
+  std::int64_t tensor_bytes_ = 0;
+  std::string refusals_;
+};
+
+Passes plan_passes(Planner& planner, const ConvolutionShape& shape, Activation activation,
+                   const BlockOptions& options) {
+  Passes passes;
+  passes.forward = planner.best(fused_forward_graph(shape, activation));
+  passes.fused = passes.forward != nullptr;
+  if (!passes.fused) passes.forward = planner.any([&] { return plain_forward_graph(shape); });
+  if (options.training) passes.backward_weights = planner.any([&] { return backward_weights_graph(shape); });
+  if (options.training && options.input_gradient)
+    passes.backward_data = planner.any([&] { return backward_data_graph(shape); });
+  return passes;
+}
+
+void require_channels_last(const ConvolutionShape& shape, const BlockOptions& options) {
+  const auto is_all = [](int group, int channels) { return group == 0 || group == channels; };
+  require(is_all(options.input_group, shape.input_channels) && is_all(options.output_group, shape.filters),
+          "on CUDA the activations of a convolution are channels-last, not in groups of channels");
+}
+
+}  // namespace
+
+std::vector<GraphResult> validate_convolution_graphs(const ConvolutionShape& shape, Activation activation) {
+  std::vector<PassGraph> passes;
+  passes.push_back(fused_forward_graph(shape, activation));
+  passes.push_back(plain_forward_graph(shape));
+  passes.push_back(backward_weights_graph(shape));
+  passes.push_back(backward_data_graph(shape));
+  std::vector<GraphResult> results;
+  for (const PassGraph& pass : passes) {
+    check(pass.graph->validate(), pass.name, describe(shape));
+    results.push_back({pass.name, pass.result->get_dim(), pass.result->get_stride()});
+  }
+  return results;
+}
+
+std::unique_ptr<Block> make_convolution(Device device, const ConvolutionShape& shape, Activation activation,
+                                        const BlockOptions& options) {
+  require_channels_last(shape, options);
+  Planner planner(device, shape, options);
+  const Extents extents{.input = std::size_t(shape.batch) * shape.height * shape.width * shape.input_channels,
+                        .weights = std::size_t(shape.filters) * shape.size * shape.size * shape.input_channels,
+                        .rows = std::size_t(shape.batch) * shape.output_height() * shape.output_width(),
+                        .channels = shape.filters};
+  return std::make_unique<CudaBlock>(device, describe(shape), extents, activation,
+                                     plan_passes(planner, shape, activation, options));
+}
+
+}  // namespace gridspot::cuda

@@ -1,0 +1,137 @@
+// Whole runs of the program, short ones.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+
+#include "io/atomic_file.h"
+#include "io/json.h"
+#include "tests/apps/run_program.h"
+
+namespace gridspot {
+namespace {
+
+using test::run_gridspot;
+using test::TemporaryFolder;
+using testing::HasSubstr;
+
+constexpr std::size_t max_bytes = 64 << 20;
+
+class Training : public testing::Test {
+ protected:
+  test::ProgramResult train(const std::string& out, std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments{"train", "--preset", "quick", "--data",   "builtin",
+                                       "--set", "batch=8", "--set",  "evaluation.count=8", "--out",
+                                       (folder_ / out).string()};
+    if (std::find(more.begin(), more.end(), "--steps") == more.end()) more.insert(more.end(), {"--steps", "5"});
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_gridspot(arguments);
+  }
+  [[nodiscard]] std::string file(const std::string& name) const { return read_file(folder_ / name, max_bytes); }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(Training, OneAndTwoThreadsGiveTheSameBytes) {
+  ASSERT_EQ(train("one", {"--threads", "1"}).exit_code, 0);
+  ASSERT_EQ(train("two", {"--threads", "2"}).exit_code, 0);
+  ASSERT_EQ(train("three", {"--threads", "3"}).exit_code, 0);
+  EXPECT_EQ(file("one/model.safetensors"), file("two/model.safetensors"));
+  EXPECT_EQ(file("one/model.safetensors"), file("three/model.safetensors"));
+  EXPECT_EQ(file("one/metrics.jsonl"), file("two/metrics.jsonl"));
+}
+
+TEST_F(Training, SeedAndShardsChangeTheResult) {
+  ASSERT_EQ(train("a").exit_code, 0);
+  ASSERT_EQ(train("b", {"--seed", "2"}).exit_code, 0);
+  ASSERT_EQ(train("c", {"--set", "shards=2"}).exit_code, 0);
+  EXPECT_NE(file("a/metrics.jsonl"), file("b/metrics.jsonl"));
+  EXPECT_NE(file("a/metrics.jsonl"), file("c/metrics.jsonl"));
+}
+
+TEST_F(Training, ARunRepeatedFromItsConfigGivesTheSameBytes) {
+  ASSERT_EQ(train("first", {"--set", "optimizer.schedule.peak=0.0033", "--set", "protocol.noise=0.1", "--seed",
+                            "18446744073709551615"})
+                .exit_code,
+            0);
+  const auto again = run_gridspot(
+      {"train", "--config", (folder_ / "first/config.json").string(), "--out", (folder_ / "second").string()});
+  ASSERT_EQ(again.exit_code, 0) << again.error;
+  for (const char* name : {"config.json", "model.safetensors", "metrics.jsonl"})
+    EXPECT_EQ(file(std::string("first/") + name), file(std::string("second/") + name)) << name;
+}
+
+TEST_F(Training, WritesALineForEachStepAndEpoch) {
+  ASSERT_EQ(train("run", {"--set", "epoch_canvases=16"}).exit_code, 0);
+  const std::string metrics = file("run/metrics.jsonl"), results = file("run/results.csv");
+  EXPECT_EQ(std::count(metrics.begin(), metrics.end(), '\n'), 5);
+  EXPECT_EQ(parse_json(metrics.substr(0, metrics.find('\n')), "metrics")["step"], 1);
+  EXPECT_EQ(std::count(results.begin(), results.end(), '\n'), 1 + 3) << "a header, two epochs and a half";
+}
+
+TEST_F(Training, AnExistingRunIsNotOverwrittenUnasked) {
+  ASSERT_EQ(train("run").exit_code, 0);
+  const std::string model = file("run/model.safetensors");
+  const auto again = train("run", {"--seed", "2"});
+  EXPECT_EQ(again.exit_code, 3);
+  EXPECT_THAT(again.error, HasSubstr("already holds a run"));
+  EXPECT_EQ(file("run/model.safetensors"), model);
+  EXPECT_EQ(train("run", {"--seed", "2", "--overwrite"}).exit_code, 0);
+  EXPECT_NE(file("run/model.safetensors"), model);
+}
+
+TEST_F(Training, AConfigOfOtherGlyphsIsRefused) {
+  ASSERT_EQ(train("run").exit_code, 0);
+  std::string config = file("run/config.json");
+  const auto at = config.find("\"glyphs\": \"") + 11;
+  config[at] = config[at] == '0' ? '1' : '0';
+  write_file_atomically(folder_ / "other.json", config);
+  const auto result = run_gridspot(
+      {"train", "--config", (folder_ / "other.json").string(), "--out", (folder_ / "other").string()});
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_THAT(result.error, HasSubstr("not those of the configuration"));
+}
+
+TEST_F(Training, ASignalStopsTheRunCleanlyWithAModel) {
+  for (const auto& [signal, code] : {std::pair{SIGINT, 130}, {SIGTERM, 143}}) {
+    const auto folder = folder_ / std::to_string(signal);
+    const auto result = run_gridspot({"train", "--preset", "quick", "--data", "builtin", "--set", "batch=8", "--steps",
+                                      "100000", "--out", folder.string()},
+                                     signal, folder / "metrics.jsonl");
+    EXPECT_EQ(result.exit_code, code) << result.error;
+    const auto eval = run_gridspot({"eval", (folder / "model.safetensors").string(), "--data", "builtin", "--count",
+                                    "4", "--json"});
+    EXPECT_EQ(eval.exit_code, 0) << eval.error;
+    const std::string metrics = read_file(folder / "metrics.jsonl", max_bytes);
+    const Json info =
+        parse_json(run_gridspot({"info", (folder / "model.safetensors").string(), "--json"}).out, "info");
+    EXPECT_EQ(info["step"].get<long>(), std::count(metrics.begin(), metrics.end(), '\n'));
+  }
+}
+
+TEST_F(Training, ALossThatIsNotFiniteEndsTheRunWithCodeSeven) {
+  const auto result = train("run", {"--steps", "60", "--set", "optimizer.schedule.peak=1000", "--set",
+                                    "optimizer.schedule.warmup=0", "--set", "optimizer.clip_norm=0", "--set",
+                                    "optimizer.kind=sgd"});
+  EXPECT_EQ(result.exit_code, 7) << result.error;
+  EXPECT_THAT(result.error, HasSubstr("is not finite"));
+}
+
+TEST_F(Training, EvalHasTheKeysThatOthersRead) {
+  ASSERT_EQ(train("run").exit_code, 0);
+  const auto result = run_gridspot({"eval", (folder_ / "run/model.safetensors").string(), "--data", "builtin",
+                                    "--count", "40", "--json", "--coco-out", (folder_ / "coco").string()});
+  ASSERT_EQ(result.exit_code, 0) << result.error;
+  const Json json = parse_json(result.out, "eval");
+  for (const char* key : {"mAP50", "mAP50_95", "per_class", "collision_ceiling"})
+    EXPECT_TRUE(json.contains(key)) << key;
+  EXPECT_EQ(json["images"], 40);
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "coco/ground_truth.json"));
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "coco/detections.json"));
+  const auto one = run_gridspot({"eval", (folder_ / "run/model.safetensors").string(), "--data", "builtin", "--count",
+                                 "40", "--json", "--threads", "1"});
+  EXPECT_EQ(json["mAP50"], parse_json(one.out, "eval")["mAP50"]) << "the number of threads changed the result";
+}
+
+}  // namespace
+}  // namespace gridspot

@@ -1,0 +1,257 @@
+// Whole networks: outputs and gradients against the double-precision reference, memory, repeatability.
+#include "nn/network_executor.h"
+
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <thread>
+
+#include "tests/reference/network.h"
+#include "tests/support/compare.h"
+#include "tests/support/device_test.h"
+
+namespace gridspot {
+namespace {
+
+using test::Random;
+
+class Executor : public test::DeviceTest {};
+GRIDSPOT_ON_EVERY_DEVICE(Executor);
+
+Activation random_activation(Random& random) { return static_cast<Activation>(random.integer(0, 2)); }
+
+/// A stack of random layers that ends in the detector's shape.
+NetworkSpec random_network(Random& random) {
+  NetworkSpec spec;
+  spec.name = "random";
+  const int cells = random.integer(1, 3);
+  spec.detector.cells = cells;
+  spec.detector.predictors = random.integer(1, 2);
+  spec.detector.classes = random.integer(1, 4);
+  spec.input = {random.integer(6, 13), random.integer(6, 13), random.integer(1, 3)};
+  int height = spec.input.height, width = spec.input.width;
+  const int count = random.integer(1, 4);
+  for (int i = 0; i < count; ++i) {
+    if (random.integer(0, 2) == 0 && height >= 6 && width >= 6) {
+      const MaxPoolLayer pool{random.integer(2, 3), random.integer(1, 2)};
+      spec.backbone.emplace_back(pool);
+      height = (height - pool.size) / pool.stride + 1;
+      width = (width - pool.size) / pool.stride + 1;
+      continue;
+    }
+    const int filters = random.integer(0, 1) ? 8 * random.integer(1, 3) : random.integer(1, 9);
+    const int size = 2 * random.integer(0, 1) + 1, stride = height >= 6 && width >= 6 ? random.integer(1, 2) : 1;
+    spec.backbone.emplace_back(ConvolutionLayer{filters, size, stride, size / 2, random_activation(random)});
+    height = (height - 1) / stride + 1;
+    width = (width - 1) / stride + 1;
+  }
+  const int outputs = cells * cells * spec.detector.channels();
+  if (random.integer(0, 2) == 0) {
+    if (random.integer(0, 1)) spec.head.emplace_back(FullyConnectedLayer{random.integer(3, 12), Activation::leaky});
+    spec.head.emplace_back(FullyConnectedLayer{outputs, Activation::none});
+  } else {
+    spec.head.emplace_back(AveragePoolLayer{std::min(cells, height), std::min(cells, width)});
+    if (cells > height || cells > width)
+      spec.head.emplace_back(FullyConnectedLayer{outputs, Activation::none});
+    else
+      spec.head.emplace_back(ConvolutionLayer{spec.detector.channels(), 1, 1, 0, Activation::none});
+  }
+  return spec;
+}
+
+struct Problem {
+  std::vector<float> weights, input, output_gradient;
+};
+
+Problem random_problem(Random& random, const Network& network, int batch) {
+  Problem problem{network.initial_weights(random()), random.uniforms(batch * network.spec().input.size(), 0, 1),
+                  random.uniforms(batch * network.output().size())};
+  for (const auto& parameter : network.parameters())  // biases that matter
+    if (parameter.shape.size() == 1)
+      for (std::size_t i = 0; i < parameter.size; ++i)
+        problem.weights[parameter.offset + i] = random.uniform(-0.2f, 0.2f);
+  return problem;
+}
+
+/// A problem at which the network is smooth: neither rounding to float nor the step of a central difference meets a
+/// kink.
+Problem smooth_problem(Random& random, const Network& network, int batch) {
+  while (true) {
+    auto problem = random_problem(random, network, batch);
+    const auto output =
+        reference::network_forward(network, batch, test::to_double(problem.weights), test::to_double(problem.input));
+    if (output.margin > 1e-6) return problem;
+  }
+}
+
+struct Results {
+  std::vector<float> output, gradient;
+};
+
+Results run_executor(Stream& stream, NetworkExecutor& executor, const Problem& problem) {
+  const auto weights = upload(stream, problem.weights), input = upload(stream, problem.input),
+             output_gradient = upload(stream, problem.output_gradient);
+  const Buffer<float> gradient(stream.device(), problem.weights.size());
+  fill_bytes(stream, gradient.data(), 0xff, gradient.size() * sizeof(float));  // NaN wherever nothing is written
+  const auto output = download(stream, executor.forward(stream, weights, input));
+  executor.backward(stream, weights, output_gradient, gradient);
+  return {output, download(stream, gradient)};
+}
+
+/// The loss whose gradient with respect to the output is problem.output_gradient.
+double loss(const Network& network, int batch, const std::vector<double>& weights, const Problem& problem) {
+  const auto output = reference::network_forward(network, batch, weights, test::to_double(problem.input)).values;
+  double sum = 0;
+  for (std::size_t i = 0; i < output.size(); ++i) sum += output[i] * problem.output_gradient[i];
+  return sum;
+}
+
+/// A central difference along `direction`.
+double derivative(const Network& network, int batch, const Problem& problem, const std::vector<double>& direction) {
+  constexpr double step = 1e-8;
+  auto ahead = test::to_double(problem.weights), behind = ahead;
+  for (std::size_t i = 0; i < direction.size(); ++i) {
+    ahead[i] += step * direction[i];
+    behind[i] -= step * direction[i];
+  }
+  return (loss(network, batch, ahead, problem) - loss(network, batch, behind, problem)) / (2 * step);
+}
+
+/// Compares along random directions over all parameters and along some single ones.
+void expect_gradient(Random& random, const Network& network, int batch, const Problem& problem,
+                     const std::vector<float>& gradient) {
+  std::vector<std::vector<double>> directions;
+  for (int i = 0; i < 3; ++i) directions.push_back(test::to_double(random.uniforms(gradient.size())));
+  for (const auto& parameter : network.parameters()) {
+    directions.emplace_back(gradient.size(), 0.0);
+    directions.back()[parameter.offset + std::size_t(random.integer(0, int(parameter.size) - 1))] = 1;
+  }
+  std::vector<float> actual;
+  std::vector<double> expected;
+  double norm = 0;
+  for (const float value : gradient) norm += double(value) * value;
+  for (const auto& direction : directions) {
+    double sum = 0;
+    for (std::size_t i = 0; i < gradient.size(); ++i) sum += direction[i] * gradient[i];
+    actual.push_back(static_cast<float>(sum));
+    expected.push_back(derivative(network, batch, problem, direction));
+  }
+  EXPECT_TRUE(test::matches(actual, expected, {1e-5 * (1 + std::sqrt(norm)), 1e-4}));
+}
+
+TEST_P(Executor, MatchesTheDefinitionAndCentralDifferencesOnRandomNetworks) {
+  Random random(7);
+  for (int i = 0; i < 120; ++i) {
+    const Network network(random_network(random));
+    const int batch = random.integer(1, 3);
+    SCOPED_TRACE(to_json(network.spec()) + "batch " + std::to_string(batch));
+    const auto problem = smooth_problem(random, network, batch);
+    Stream stream(device());
+    NetworkExecutor executor(network, device(), batch, {.precision = Precision::fp32});
+    const auto actual = run_executor(stream, executor, problem);
+    const auto expected =
+        reference::network_forward(network, batch, test::to_double(problem.weights), test::to_double(problem.input));
+    ASSERT_TRUE(test::matches(actual.output, expected.values, test::float32_tolerance * 10));
+    expect_gradient(random, network, batch, problem, actual.gradient);
+    if (HasFailure()) return;
+  }
+}
+
+TEST_P(Executor, InferenceGivesTheOutputOfTraining) {
+  for (const char* preset : {"quick", "small"}) {
+    SCOPED_TRACE(preset);
+    Random random(8);
+    const Network network(load_network(preset));
+    const auto problem = random_problem(random, network, 2);
+    Stream stream(device());
+    NetworkExecutor training(network, device(), 2), inference(network, device(), 2, {.training = false});
+    const auto weights = upload(stream, problem.weights), input = upload(stream, problem.input);
+    EXPECT_EQ(download(stream, training.forward(stream, weights, input)),
+              download(stream, inference.forward(stream, weights, input)));
+    EXPECT_LT(inference.planned_bytes(), training.planned_bytes());
+  }
+}
+
+TEST_P(Executor, AnImageDoesNotDependOnItsBatch) {
+  Random random(9);
+  const Network network(load_network("quick"));
+  const auto problem = random_problem(random, network, 3);
+  Stream stream(device());
+  const auto weights = upload(stream, problem.weights);
+  NetworkExecutor three(network, device(), 3, {.precision = Precision::fp32}),
+      one(network, device(), 1, {.precision = Precision::fp32});
+  const auto together = download(stream, three.forward(stream, weights, upload(stream, problem.input)));
+  const std::size_t pixels = network.spec().input.size(), outputs = network.output().size();
+  for (std::size_t i = 0; i < 3; ++i) {
+    const auto image = upload(stream, std::span(problem.input).subspan(i * pixels, pixels));
+    const auto alone = download(stream, one.forward(stream, weights, image));
+    EXPECT_TRUE(test::matches(alone, test::to_double(std::span(together).subspan(i * outputs, outputs)),
+                              test::float32_tolerance))
+        << "image " << i;
+  }
+}
+
+TEST_P(Executor, RepeatsItsBitsAndRunsOnTwoThreadsAtOnce) {
+  Random random(10);
+  const Network network(load_network("quick"));
+  const auto problem = random_problem(random, network, 4);
+  const auto work = [&](Results& result) {
+    Stream stream(device());
+    NetworkExecutor executor(network, device(), 4);
+    for (int repetition = 0; repetition < 2; ++repetition) result = run_executor(stream, executor, problem);
+  };
+  Results alone, first, second;
+  work(alone);
+  { std::jthread one(work, std::ref(first)), other(work, std::ref(second)); }
+  EXPECT_EQ(first.output, alone.output);
+  EXPECT_EQ(second.output, alone.output);
+  EXPECT_EQ(first.gradient, alone.gradient);
+  EXPECT_EQ(second.gradient, alone.gradient);
+}
+
+TEST_P(Executor, WritesZerosIntoTheGapsOfTheGradient) {
+  Random random(11);
+  const Network network(load_network("quick"));  // 15 biases at the end: a gap of one
+  const auto problem = random_problem(random, network, 1);
+  Stream stream(device());
+  NetworkExecutor executor(network, device(), 1);
+  const auto gradient = run_executor(stream, executor, problem).gradient;
+  std::size_t in_parameters = 0;
+  for (const auto& parameter : network.parameters()) in_parameters += parameter.size;
+  ASSERT_EQ(gradient.size(), in_parameters + 1);
+  EXPECT_EQ(gradient.back(), 0.0f);
+  for (const float value : gradient) ASSERT_TRUE(std::isfinite(value));
+}
+
+TEST(ExecutorPlan, NamesEveryBuffer) {
+  const Network network(load_network("quick"));
+  const NetworkExecutor executor(network, {}, 2);
+  std::vector<std::string> purposes;
+  for (const auto& buffer : executor.plan()) purposes.push_back(buffer.purpose);
+  EXPECT_THAT(purposes, testing::IsSupersetOf({"activations of backbone.conv1", "activations of backbone.pool1",
+                                               "choices of backbone.pool1", "gradients, buffer 1",
+                                               "gradients, buffer 2", "workspace"}));
+  EXPECT_EQ(executor.plan()[0].bytes, 2u * 64 * 64 * network.layers()[0].output.channels * sizeof(float));
+}
+
+TEST(ExecutorArguments, ThatDoNotFitAreRefused) {
+  const Network network(load_network("quick"));
+  Stream stream(Device{});
+  const Buffer<float> weights(stream.device(), network.buffer_size()), gradient(stream.device(), network.buffer_size()),
+      input(stream.device(), network.spec().input.size()), output_gradient(stream.device(), network.output().size());
+  fill_bytes(stream, weights.data(), 0, weights.size() * sizeof(float));
+  fill_bytes(stream, input.data(), 0, input.size() * sizeof(float));
+  NetworkExecutor executor(network, {}, 1), inference(network, {}, 1, {.training = false});
+  EXPECT_THROW(NetworkExecutor(network, {}, 0), InvalidInput);
+  EXPECT_THROW(executor.backward(stream, weights, output_gradient, gradient), InvalidInput);  // no forward yet
+  EXPECT_THROW(executor.forward(stream, weights.span().subspan(0, 5), input), InvalidInput);
+  EXPECT_THROW(executor.forward(stream, weights, input.span().subspan(0, 5)), InvalidInput);
+  executor.forward(stream, weights, input);
+  inference.forward(stream, weights, input);
+  EXPECT_THROW(executor.backward(stream, weights, output_gradient.span().subspan(0, 5), gradient), InvalidInput);
+  EXPECT_THROW(executor.backward(stream, weights, output_gradient, gradient.span().subspan(0, 5)), InvalidInput);
+  EXPECT_THROW(inference.backward(stream, weights, output_gradient, gradient), InvalidInput);
+}
+
+}  // namespace
+}  // namespace gridspot
