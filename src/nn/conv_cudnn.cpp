@@ -191,11 +191,17 @@ class ConvolutionPass : public Pass {
   std::size_t workspace_bytes_ = 0;
 };
 
+/// What to plan for: a device that is there, or the description of one.
+struct Target {
+  std::shared_ptr<Handle> handle;
+  std::shared_ptr<const frontend::DeviceProperties> properties;
+};
+
 /// Finds engines for the graphs of one block.
 class Planner {
  public:
-  Planner(Device device, const ConvolutionShape& shape, const BlockOptions& options)
-      : object_(describe(shape)), options_(options), handle_(std::make_shared<Handle>(device, object_)) {
+  Planner(Target target, const ConvolutionShape& shape, const BlockOptions& options)
+      : object_(describe(shape)), options_(options), target_(std::move(target)) {
     for (const Dimensions& d : {input_dimensions(shape), weight_dimensions(shape), output_dimensions(shape)})
       tensor_bytes_ += d[0] * d[1] * d[2] * d[3] * std::int64_t(sizeof(float));
   }
@@ -212,18 +218,30 @@ class Planner {
     throw DeviceError("cuDNN has no engine for the " + object_ + refusals_);
   }
 
+  [[nodiscard]] const std::vector<PlannedPass>& planned() const { return planned_; }
+
  private:
   std::unique_ptr<Pass> attempt(PassGraph pass, frontend::HeurMode_t mode) {
     const frontend::error_t error = plan(*pass.graph, mode);
-    if (error.is_good()) return std::make_unique<ConvolutionPass>(handle_, object_, std::move(pass));
+    if (error.is_good()) return accept(std::move(pass));
     refusals_ += "; " + std::string(pass.name) + ": " + error.err_msg;
     return nullptr;
   }
 
+  std::unique_ptr<Pass> accept(PassGraph pass) {
+    PlannedPass planned{.graph = pass.name, .engine = {}};
+    check(pass.graph->get_plan_name(planned.engine), pass.name, object_);
+    auto result = std::make_unique<ConvolutionPass>(target_.handle, object_, std::move(pass));
+    planned.workspace_bytes = result->workspace_bytes();
+    planned_.push_back(planned);
+    return result;
+  }
+
   frontend::error_t plan(Graph& graph, frontend::HeurMode_t mode) {
     try {
+      if (target_.properties) graph.set_device_properties(target_.properties);
       frontend::error_t error = graph.validate();
-      if (error.is_good()) error = graph.build_operation_graph(handle_->get());
+      if (error.is_good()) error = graph.build_operation_graph(target_.handle ? target_.handle->get() : nullptr);
       if (error.is_good()) error = graph.create_execution_plans({mode});
       if (error.is_good()) deselect(graph, mode);
       if (error.is_good()) error = graph.build_plans(frontend::BuildPlanPolicy_t::HEURISTICS_CHOICE);
@@ -248,9 +266,10 @@ class Planner {
 
   std::string object_;
   BlockOptions options_;
-  std::shared_ptr<Handle> handle_;
+  Target target_;
   std::int64_t tensor_bytes_ = 0;
   std::string refusals_;
+  std::vector<PlannedPass> planned_;
 };
 
 Passes plan_passes(Planner& planner, const ConvolutionShape& shape, Activation activation,
@@ -287,10 +306,20 @@ std::vector<GraphResult> validate_convolution_graphs(const ConvolutionShape& sha
   return results;
 }
 
+std::vector<PlannedPass> plan_convolution_without_device(const std::string& description, const ConvolutionShape& shape,
+                                                         Activation activation, const BlockOptions& options) {
+  auto properties = std::make_shared<frontend::DeviceProperties>();
+  const auto error = properties->deserialize({description.begin(), description.end()});
+  require(error.is_good(), "cuDNN does not take the description of a device: " + error.err_msg);
+  Planner planner({nullptr, std::move(properties)}, shape, options);
+  plan_passes(planner, shape, activation, options);
+  return planner.planned();
+}
+
 std::unique_ptr<Block> make_convolution(Device device, const ConvolutionShape& shape, Activation activation,
                                         const BlockOptions& options) {
   require_channels_last(shape, options);
-  Planner planner(device, shape, options);
+  Planner planner({std::make_shared<Handle>(device, describe(shape)), nullptr}, shape, options);
   const Extents extents{.input = std::size_t(shape.batch) * shape.height * shape.width * shape.input_channels,
                         .weights = std::size_t(shape.filters) * shape.size * shape.size * shape.input_channels,
                         .rows = std::size_t(shape.batch) * shape.output_height() * shape.output_width(),

@@ -76,7 +76,9 @@ std::unique_ptr<Block> make_convolution(const ConvolutionShape& shape, Activatio
     const auto forward = describe_forward(engine, kind, any, window, attributes(activation));
     Passes passes;
     passes.forward = forward_pass(engine, forward, outer);
-    if (options.training)
+    if (options.training && !options.input_gradient && StemGradient::fits(shape))
+      passes.stem = std::make_unique<StemGradient>(shape, activation, options.output_group);
+    else if (options.training)
       passes.backward_weights =
           backward_weights_pass(engine, describe_backward_weights(engine, any, window, forward, attributes()), outer);
     if (options.training && options.input_gradient)

@@ -101,6 +101,7 @@ void OnednnBlock::forward(Stream&, const Forward& arguments) {
 }
 
 void OnednnBlock::backward(Stream&, const Backward& arguments) {
+  if (passes_.stem) return passes_.stem->run(arguments);
   ensure(passes_.backward_weights != nullptr, "the block was not built for training");
   if (activation_ != Activation::none)
     mask_gradient(arguments.output, negative_slope(activation_), arguments.output_gradient);
@@ -116,7 +117,7 @@ void OnednnBlock::backward(Stream&, const Backward& arguments) {
 }
 
 std::size_t OnednnBlock::workspace_bytes() const {
-  std::size_t bytes = 0;
+  std::size_t bytes = passes_.stem ? passes_.stem->workspace_bytes() : 0;
   for (const Pass* pass : {passes_.forward.get(), passes_.backward_data.get(), passes_.backward_weights.get()})
     if (pass != nullptr) bytes = std::max(bytes, pass->workspace_bytes());
   return bytes;

@@ -6,6 +6,7 @@
 
 #include "nn/block.h"
 #include "nn/onednn.h"
+#include "nn/stem_gradient.h"
 
 namespace gridspot::onednn {
 
@@ -49,10 +50,11 @@ class Pass {
   std::vector<dnnl_exec_arg_t> arguments_;
 };
 
-/// The three passes of a convolution or a product. `backward_weights` takes input and output gradient and gives the
+/// The passes of a convolution or a product. `backward_weights` takes input and output gradient and gives the
 /// gradients of weights and bias; `backward_data` takes output gradient and weights.
 struct Passes {
   std::unique_ptr<Pass> forward, backward_data, backward_weights;
+  std::unique_ptr<StemGradient> stem;  ///< instead of both backward passes
 };
 
 class OnednnBlock : public Block {

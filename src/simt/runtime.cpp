@@ -69,8 +69,7 @@ void Runtime::run_fibers() {
   host_->adopt_thread();
   running_ = &fresh_worker();
   Fiber::switch_to(*host_, running_->fiber);
-  if (escaped_) std::rethrow_exception(std::exchange(escaped_, nullptr));
-  if (!failure_.empty()) throw DeviceError(report(std::exchange(failure_, {})));
+  if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
   idle_.push_back(running_);
 }
 
@@ -102,7 +101,7 @@ void Runtime::worker_entry(void* argument) {
   try {
     runtime.loop_(runtime, runtime.body_);
   } catch (...) {
-    runtime.escaped_ = std::current_exception();
+    runtime.failure_ = std::current_exception();
   }
   runtime.switch_to_host();
 }
@@ -196,15 +195,11 @@ void Runtime::check_shared_red_zones() {
   }
 }
 
-void Runtime::fail(const std::string& problem) {
-  failure_ = problem;
-  switch_to_host();
-}
-
-std::string Runtime::report(const std::string& problem) const {
+// The exception unwinds the fiber that found the mistake and crosses to the caller of `run` in worker_entry.
+void Runtime::fail(const std::string& problem) const {
   const auto number = [](unsigned n) { return std::to_string(n); };
-  return "kernel " + kernel_name_() + ", block (" + number(blockIdx.x) + "," + number(blockIdx.y) + "," +
-         number(blockIdx.z) + "): " + problem;
+  throw DeviceError("kernel " + kernel_name_() + ", block (" + number(blockIdx.x) + "," + number(blockIdx.y) + "," +
+                    number(blockIdx.z) + "): " + problem);
 }
 
 }  // namespace gridspot::simt

@@ -116,9 +116,8 @@ class Runtime {
   static void worker_entry(void* worker);
   void poison_shared_memory();
   void check_shared_red_zones();
-  /// Called on a fiber: ends the launch with a DeviceError; does not return.
-  void fail(const std::string& problem);
-  [[nodiscard]] std::string report(const std::string& problem) const;
+  /// Called on a fiber, for the block that is running: ends the launch with a DeviceError.
+  [[noreturn]] void fail(const std::string& problem) const;
 
   // Meetings of threads (meetings.cpp)
   void begin_meetings();
@@ -161,8 +160,7 @@ class Runtime {
   std::vector<Worker*> idle_;
   Worker* running_ = nullptr;
   std::vector<std::byte> shared_;
-  std::string failure_;
-  std::exception_ptr escaped_;  // what the kernel threw
+  std::exception_ptr failure_;  // what ended the launch before its time
 };
 
 /// The runtime whose kernel the calling OS thread is running.

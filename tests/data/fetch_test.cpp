@@ -53,6 +53,7 @@ class Fetch : public testing::Test {
 
   test::TemporaryFolder folder_;
   fs::path out_ = folder_.path() / "new" / "out";
+  test::Environment no_proxy_{"no_proxy", "127.0.0.1"};
 };
 
 TEST_F(Fetch, BringsAFileThatIsRight) {

@@ -9,6 +9,10 @@
 #include "gridspot/error.h"
 #include "tests/support/device_test.h"
 
+// The sanitizers would end the program where an allocation is too large.
+extern "C" const char* __asan_default_options() { return "allocator_may_return_null=1"; }
+extern "C" const char* __tsan_default_options() { return "allocator_may_return_null=1"; }
+
 namespace gridspot {
 namespace {
 

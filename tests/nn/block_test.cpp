@@ -198,16 +198,35 @@ TEST_P(Blocks, ProductsMatchTheDefinition) {
 }
 
 TEST_P(Blocks, TheFirstLayerGivesNoInputGradient) {
+  const bool grouped = device().kind == DeviceKind::cpu;
+  const std::vector<Case> cases{
+      {{2, 8, 8, 1, 8}},
+      {{3, 20, 17, 1, 24}, Activation::leaky},
+      {{3, 20, 17, 1, 24}, Activation::leaky, 0, grouped ? 8 : 0},
+      {{2, 9, 13, 1, 16, 3, 2, 1}, Activation::none, 0, grouped ? 8 : 0},
+      {{1, 10, 7, 1, 32, 3, 3, 0}, Activation::relu, 0, grouped ? 16 : 0},
+      {{1, 3, 3, 1, 8, 3, 1, 2}},
+      {{1, 1, 1, 1, 8, 3, 1, 1}},
+      {{2, 8, 8, 1, 7}},
+      {{2, 8, 8, 3, 8}, Activation::leaky},
+      {{2, 8, 8, 1, 8, 5, 1, 2}},
+  };
   Random random(4);
-  const ConvolutionShape shape{2, 8, 8, 1, 8};
-  const auto values = random_values(random, shape);
-  const auto expected = expected_results(shape, Activation::relu, values);
-  Stream stream(device());
-  const auto block =
-      make_convolution(device(), shape, Activation::relu, {.input_gradient = false, .precision = Precision::fp32});
-  const auto actual = run_block(stream, *block, values, false);
-  EXPECT_TRUE(test::matches(actual.weight_gradient, expected.gradients.weights, tolerance));
-  EXPECT_TRUE(test::matches(actual.bias_gradient, expected.gradients.bias, tolerance));
+  for (const auto& c : cases) {
+    SCOPED_TRACE(describe(c));
+    const ConvolutionShape& s = c.shape;
+    auto values = random_values(random, s);
+    const auto expected = expected_results(s, c.activation, values);
+    values.output_gradient =
+        regroup(values.output_gradient, s.output_height() * s.output_width(), s.filters, c.output_group, false);
+    Stream stream(device());
+    const auto block =
+        make_convolution(device(), s, c.activation,
+                         {.input_gradient = false, .precision = Precision::fp32, .output_group = c.output_group});
+    const auto actual = run_block(stream, *block, values, false);
+    EXPECT_TRUE(test::matches(actual.weight_gradient, expected.gradients.weights, tolerance));
+    EXPECT_TRUE(test::matches(actual.bias_gradient, expected.gradients.bias, tolerance));
+  }
 }
 
 TEST_P(Blocks, InferenceGivesTheSameOutput) {

@@ -1,6 +1,8 @@
 // The graphs that convolutions hand to cuDNN, as far as they can be checked without a GPU, and what CUDA blocks refuse.
 #include <gtest/gtest.h>
 
+#include <iostream>
+
 #include "device/device.h"
 #include "gridspot/error.h"
 #include "nn/block.h"
@@ -49,6 +51,83 @@ TEST_P(ConvolutionGraphs, WriteChannelsLastTensorsOfTheBlocksShape) {
     EXPECT_EQ(results[3].dimensions, (Integers{s.batch, c, h, w}));
     EXPECT_EQ(results[3].strides, (Integers{h * w * c, 1, w * c, c}));
   }
+}
+
+// cuDNN plans for a device that it knows from a description alone; the numbers are the devices' published ones.
+struct Gpu {
+  const char* name;
+  int compute_capability, processors, shared_memory;
+};
+
+std::string description(const Gpu& gpu) {
+  return R"({"deviceName": ")" + std::string(gpu.name) + R"(", "deviceVer": )" +
+         std::to_string(gpu.compute_capability) + R"(, "multiProcessorCount": )" + std::to_string(gpu.processors) +
+         R"(, "maxSharedMemoryPerBlockOptin": )" + std::to_string(gpu.shared_memory) + R"(,
+      "maxGridSize": [2147483647, 65535, 65535], "maxBlockSize": [1024, 1024, 64], "maxThreadsPerBlock": 1024,
+      "maxThreadsPerSM": 2048, "maxCtasPerSM": 32, "regsPerBlock": 65536, "maxRegistersPerSM": 65536, "warpSize": 32,
+      "maxSharedMemoryPerBlock": 49152, "reservedSharedMemoryPerBlock": 1024, "l2CacheSize": 52428800,
+      "smClockRateKHz": 1980000, "memClockRateKHz": 2619000, "totalGlobalMem": 85899345920, "supportCoopLaunch": 1,
+      "isTccDriver": 0, "pciDeviceId": 0, "cudaDeviceId": 0, "driverVer": 13000})";
+}
+
+const Gpu h100{"NVIDIA H100 80GB HBM3", 900, 132, 232448};
+
+class ConvolutionPlans : public testing::TestWithParam<Gpu> {};
+INSTANTIATE_TEST_SUITE_P(, ConvolutionPlans, testing::Values(Gpu{"NVIDIA A100-SXM4-80GB", 800, 108, 166912}, h100),
+                         [](const auto& instance) {
+                           return "capability_" + std::to_string(instance.param.compute_capability);
+                         });
+
+using Plan = std::vector<cuda::PlannedPass>;
+
+/// Empty where cuDNN's format of descriptions is another one.
+Plan plan(const Gpu& gpu, const ConvolutionShape& shape, Activation activation, const BlockOptions& options) {
+  try {
+    return cuda::plan_convolution_without_device(description(gpu), shape, activation, options);
+  } catch (const InvalidInput& error) {
+    std::cerr << error.what() << "\n";
+    return {};
+  }
+}
+
+TEST_P(ConvolutionPlans, HaveAnEngineForEveryPass) {
+  for (const Layer& layer : layers)
+    for (const Precision precision : {Precision::fp32, Precision::tf32}) {
+      const auto plans = plan(GetParam(), layer.shape, Activation::relu, {.precision = precision});
+      if (plans.empty()) GTEST_SKIP() << "this version of cuDNN takes other descriptions of devices";
+      ASSERT_EQ(plans.size(), 3u) << layer.name;
+      EXPECT_EQ(plans[0].graph, "fused forward") << layer.name;
+      EXPECT_EQ(plans[1].graph, "backward weights") << layer.name;
+      EXPECT_EQ(plans[2].graph, "backward data") << layer.name;
+    }
+}
+
+TEST(ConvolutionPlan, LeavesOutWhatTheOptionsDoNotAskFor) {
+  const ConvolutionShape shape{16, 56, 56, 256, 256};
+  const Plan first = plan(h100, shape, Activation::relu, {.input_gradient = false});
+  if (first.empty()) GTEST_SKIP() << "this version of cuDNN takes other descriptions of devices";
+  ASSERT_EQ(first.size(), 2u);
+  EXPECT_EQ(first[1].graph, "backward weights");
+  const Plan inference = plan(h100, shape, Activation::relu, {.training = false});
+  ASSERT_EQ(inference.size(), 1u);
+  EXPECT_EQ(inference[0].graph, "fused forward");
+}
+
+TEST(ConvolutionPlan, KeepsOffTensorCoresForFp32) {
+  const ConvolutionShape shape{16, 56, 56, 256, 256};
+  const Plan rounded = plan(h100, shape, Activation::relu, {.precision = Precision::tf32});
+  if (rounded.empty()) GTEST_SKIP() << "this version of cuDNN takes other descriptions of devices";
+  const Plan exact = plan(h100, shape, Activation::relu, {.precision = Precision::fp32});
+  ASSERT_EQ(exact.size(), rounded.size());
+  for (std::size_t i = 0; i < exact.size(); ++i) EXPECT_NE(exact[i].engine, rounded[i].engine) << exact[i].graph;
+}
+
+TEST(ConvolutionPlan, ComputesLeakyReluWhereCudnnDoesNot) {
+  const Plan leaky = plan(h100, {32, 112, 112, 32, 64, 3, 2, 1}, Activation::leaky, {});
+  if (leaky.empty()) GTEST_SKIP() << "this version of cuDNN takes other descriptions of devices";
+  ASSERT_EQ(leaky.size(), 3u);
+  // Only engines compiled at run time fuse a leaky ReLU, and those need a driver.
+  EXPECT_TRUE(leaky[0].graph == "forward" || cuda_device_count() > 0) << leaky[0].graph;
 }
 
 const ConvolutionShape small{1, 4, 4, 8, 8};

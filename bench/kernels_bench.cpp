@@ -1,0 +1,180 @@
+// Each kernel alone, at the sizes of quick (64x64, batch 64) and small (224x224, batch 32), on every device that is here. "floor" is the
+// kernel's least traffic in bytes per second: on a GPU, its share of the copy bandwidth is how good the kernel is.
+#include <benchmark/benchmark.h>
+
+#include "data/canvas_source.h"
+#include "gridspot/error.h"
+#include "kernels/activation.h"
+#include "kernels/canvas.h"
+#include "kernels/decode.h"
+#include "kernels/loss.h"
+#include "kernels/nms.h"
+#include "kernels/optimizer.h"
+#include "kernels/pool.h"
+#include "kernels/targets.h"
+
+namespace gridspot {
+namespace {
+
+struct Size {
+  const char* name;
+  const char* protocol;
+  int batch, cells, filters;
+};
+constexpr Size sizes[]{{"quick", "quick-64", 64, 8, 16}, {"small", "seed-224", 32, 28, 16}};
+
+/// The pipeline's buffers for one size on one device.
+struct Bench {
+  Bench(Device where, const Size& what)
+      : device(where),
+        size(what),
+        protocol(find_protocol(what.protocol)),
+        stream(where),
+        glyphs(stream, load_glyphs("builtin", Split::train)),
+        source(where, protocol, glyphs, Split::train, 1, what.batch),
+        canvas(where, std::size_t(what.batch) * protocol.height * protocol.width),
+        step(upload(stream, std::vector<std::uint64_t>{0})),
+        cell_object(where, std::size_t(what.batch) * what.cells * what.cells),
+        collisions(where, what.batch) {
+    head.cells = what.cells;
+    head.classes = 10;
+    source.compose(stream, 0, {});
+    predictions = floats(std::size_t(what.batch) * what.cells * what.cells * head.channels());
+    gradient = floats(predictions.size());
+    terms = floats(std::size_t(what.batch) * 3);
+    encode();
+  }
+
+  Buffer<float> floats(std::size_t count) {
+    std::vector<float> values(count);
+    for (std::size_t i = 0; i < count; ++i) values[i] = static_cast<float>((i * 7919) % 1000) / 500.0f - 1.0f;
+    return upload(stream, values);
+  }
+  void encode() {
+    encode_targets(stream, size.batch, protocol.max_glyphs, source.scenes().boxes, source.scenes().labels, size.cells,
+                   cell_object, collisions);
+  }
+
+  Device device;
+  Size size;
+  Protocol protocol;
+  Stream stream;
+  GlyphBank glyphs;
+  CanvasSource source;
+  Buffer<float> canvas, predictions, gradient, terms;
+  Buffer<std::uint64_t> step;
+  Buffer<std::int32_t> cell_object, collisions;
+  GridHead head;
+};
+
+template <class Work>
+void measure(benchmark::State& state, Bench& bench, std::size_t floor_bytes, const Work& work) {
+  work();
+  bench.stream.synchronize();
+  for (auto _ : state) {
+    work();
+    bench.stream.synchronize();
+  }
+  state.counters["floor"] =
+      benchmark::Counter(static_cast<double>(floor_bytes), benchmark::Counter::kIsIterationInvariantRate,
+                         benchmark::Counter::kIs1000);
+  state.SetItemsProcessed(state.iterations() * bench.size.batch);
+}
+
+void scene(benchmark::State& state, Bench& b) {
+  Scenes scenes(b.device, b.size.batch, b.protocol.max_glyphs);
+  measure(state, b, scenes.bytes(), [&] {
+    sample_scenes(b.stream, b.protocol, b.glyphs.view(), 1, b.step.data(), 0, scenes.view());
+  });
+}
+
+void canvas(benchmark::State& state, Bench& b) {
+  measure(state, b, b.canvas.size() * sizeof(float), [&] {
+    compose_canvases(b.stream, b.protocol, b.glyphs.view(), 1, b.step.data(), 0, b.source.scenes().view(),
+                     Normalization{}, b.canvas.span());
+  });
+}
+
+void targets(benchmark::State& state, Bench& b) {
+  measure(state, b, b.cell_object.size() * sizeof(std::int32_t), [&] { b.encode(); });
+}
+
+void loss(benchmark::State& state, Bench& b) {
+  measure(state, b, 2 * b.predictions.size() * sizeof(float), [&] {
+    grid_loss(b.stream, b.head, {}, b.size.batch, b.protocol.max_glyphs, b.size.batch, b.predictions, b.cell_object,
+              b.source.scenes().boxes, b.source.scenes().labels, b.gradient, b.terms);
+  });
+}
+
+void decode_and_nms(benchmark::State& state, Bench& b) {
+  const std::size_t slots = std::size_t(b.size.batch) * b.head.slots();
+  Buffer<Box> boxes(b.device, slots);
+  Buffer<float> scores(b.device, slots);
+  Buffer<std::int32_t> classes(b.device, slots);
+  const Detections detections(b.device, b.size.batch, 100);
+  measure(state, b, b.predictions.size() * sizeof(float), [&] {
+    decode_grid(b.stream, b.head, b.size.batch, 0.1f, b.predictions, boxes, scores, classes);
+    suppress(b.stream, b.size.batch, b.head.slots(), boxes, scores, classes, 0.45f, false, detections.view());
+  });
+}
+
+void max_pool_both(benchmark::State& state, Bench& b) {
+  const PoolShape shape{b.size.batch, b.protocol.height, b.protocol.width, b.size.filters};
+  const std::size_t inputs = b.canvas.size() * b.size.filters, outputs = inputs / 4;
+  const auto input = b.floats(inputs), output = b.floats(outputs);
+  Buffer<std::uint8_t> choice(b.device, outputs);
+  measure(state, b, (2 * inputs + 2 * outputs) * sizeof(float) + 2 * outputs, [&] {
+    max_pool<float>(b.stream, shape, input, output, choice);
+    max_pool_backward<float>(b.stream, shape, choice, output, input);
+  });
+}
+
+void activation(benchmark::State& state, Bench& b) {
+  const std::size_t rows = b.canvas.size();
+  const auto output = b.floats(rows * b.size.filters), gradient = b.floats(rows * b.size.filters);
+  Buffer<float> bias_gradient(b.device, b.size.filters), partials(b.device, activation_partials(rows, b.size.filters));
+  measure(state, b, 3 * output.size() * sizeof(float), [&] {
+    activation_backward<float>(b.stream, rows, b.size.filters, output, 0, gradient, bias_gradient, partials);
+  });
+}
+
+void optimizer(benchmark::State& state, Bench& b) {
+  constexpr std::size_t parameters = 1'000'000;
+  const auto weights = b.floats(parameters), moment1 = b.floats(parameters), ema = b.floats(parameters),
+             shard = b.floats(parameters), gradient = b.floats(parameters);
+  const auto moment2 = upload(b.stream, std::vector<float>(parameters, 0.5f));
+  const auto mask = upload(b.stream, std::vector<std::uint8_t>(parameters, 1));
+  Buffer<float> partials(b.device, norm_partials(parameters)), norm(b.device, 1);
+  const OptimizerBuffers buffers{weights, moment1, moment2, ema, mask, shard, gradient, partials, norm};
+  measure(state, b, parameters * (11 * sizeof(float) + 1), [&] {
+    reduce_gradients(b.stream, 1, buffers);
+    optimizer_step(b.stream, {.weight_decay = 1e-4f, .clip_norm = 5, .ema_decay = 0.99f}, b.step.data(), buffers);
+  });
+}
+
+void add_all() {
+  const std::pair<const char*, void (*)(benchmark::State&, Bench&)> kernels[]{
+      {"scene", scene}, {"canvas", canvas},          {"targets", targets},       {"loss", loss},
+      {"decode+nms", decode_and_nms}, {"max_pool", max_pool_both}, {"activation", activation}, {"optimizer", optimizer}};
+  std::vector<Device> devices{{DeviceKind::cpu, 0}};
+  if (cuda_device_count() > 0) devices.push_back({DeviceKind::cuda, 0});
+  for (const Device device : devices)
+    for (const Size& size : sizes)
+      for (const auto& [name, run] : kernels)
+        benchmark::RegisterBenchmark((std::string(name) + "/" + size.name + "/" + to_string(device)).c_str(),
+                                     [device, &size, run = run](benchmark::State& state) {
+                                       Bench bench(device, size);
+                                       run(state, bench);
+                                     })
+            ->Unit(benchmark::kMicrosecond);
+}
+
+
+}  // namespace
+}  // namespace gridspot
+
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  gridspot::add_all();
+  benchmark::RunSpecifiedBenchmarks();
+}

@@ -1,0 +1,105 @@
+#include "nn/stem_gradient.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "gridspot/error.h"
+
+namespace gridspot {
+namespace {
+
+constexpr int size = 3, taps = size * size;
+
+/// Eight floats in a vector register (GCC and Clang).
+typedef float Lanes __attribute__((vector_size(StemGradient::lanes * sizeof(float))));
+
+Lanes load(const float* from) {
+  Lanes value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+
+/// Sums for eight filters: one for each tap of their kernels, and the bias.
+struct Sums {
+  Lanes tap[taps] = {}, bias = {};
+
+  void add(const Sums& other) {
+    for (int i = 0; i < taps; ++i) tap[i] += other.tap[i];
+    bias += other.bias;
+  }
+};
+
+/// One row of the output.
+struct Row {
+  const float* image;  ///< the row's first tap, in the padded image
+  int image_width, stride, count;
+  const float *output, *gradient;  ///< eight filters every `group` floats
+  int group;
+  float slope;
+};
+
+Sums sums_of(const Row& row) {
+  Sums sums;
+  const Lanes slope = row.slope - Lanes{};
+  for (int x = 0; x < row.count; ++x) {
+    const Lanes gradient = load(row.gradient + std::ptrdiff_t(x) * row.group);
+    const Lanes masked =
+        load(row.output + std::ptrdiff_t(x) * row.group) > Lanes{} ? gradient : Lanes(slope * gradient);
+    const float* corner = row.image + std::ptrdiff_t(x) * row.stride;
+    for (int i = 0; i < taps; ++i)
+      sums.tap[i] += corner[std::ptrdiff_t(i / size) * row.image_width + i % size] * masked;
+    sums.bias += masked;
+  }
+  return sums;
+}
+
+}  // namespace
+
+bool StemGradient::fits(const ConvolutionShape& shape) {
+  return shape.input_channels == 1 && shape.size == size && shape.filters % lanes == 0;
+}
+
+StemGradient::StemGradient(const ConvolutionShape& shape, Activation activation, int output_group)
+    : shape_(shape), slope_(negative_slope(activation)), group_(output_group == 0 ? shape.filters : output_group) {
+  ensure(fits(shape) && group_ % lanes == 0, "the shape is not one that StemGradient is made for");
+}
+
+std::size_t StemGradient::workspace_bytes() const {
+  return (std::size_t(padded_width()) * padded_height()) * sizeof(float) + shape_.filters / lanes * sizeof(Sums);
+}
+
+void StemGradient::pad(const float* image, float* padded) const {
+  std::fill_n(padded, std::size_t(padded_width()) * padded_height(), 0.0f);
+  for (int y = 0; y < shape_.height; ++y)
+    std::copy_n(image + std::size_t(y) * shape_.width, shape_.width,
+                padded + std::size_t(y + shape_.padding) * padded_width() + shape_.padding);
+}
+
+void StemGradient::run(const Block::Backward& arguments) const {
+  const int rows = shape_.output_height(), columns = shape_.output_width();
+  const std::size_t image_size = std::size_t(shape_.height) * shape_.width;
+  const std::size_t output_size = std::size_t(rows) * columns * shape_.filters;
+  const std::size_t row_size = std::size_t(columns) * group_;
+  auto* totals = reinterpret_cast<Sums*>(arguments.workspace.data);
+  auto* padded = reinterpret_cast<float*>(totals + shape_.filters / lanes);
+  std::fill_n(totals, shape_.filters / lanes, Sums{});
+  for (int image = 0; image < shape_.batch; ++image) {
+    pad(arguments.input.data + image * image_size, padded);
+    for (int filter = 0; filter < shape_.filters; filter += lanes) {
+      const std::size_t first = image * output_size + std::size_t(filter / group_) * rows * row_size + filter % group_;
+      Sums sums;
+      for (int y = 0; y < rows; ++y)
+        sums.add(sums_of({padded + std::size_t(y) * shape_.stride * padded_width(), padded_width(), shape_.stride,
+                          columns, arguments.output.data + first + y * row_size,
+                          arguments.output_gradient.data + first + y * row_size, group_, slope_}));
+      totals[filter / lanes].add(sums);
+    }
+  }
+  for (int filter = 0; filter < shape_.filters; ++filter) {
+    const Sums& sums = totals[filter / lanes];
+    for (int i = 0; i < taps; ++i) arguments.weight_gradient.data[filter * taps + i] = sums.tap[i][filter % lanes];
+    arguments.bias_gradient.data[filter] = sums.bias[filter % lanes];
+  }
+}
+
+}  // namespace gridspot
