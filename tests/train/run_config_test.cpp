@@ -1,0 +1,94 @@
+#include "train/run_config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "gridspot/error.h"
+#include "io/json.h"
+
+namespace gridspot {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(RunConfig, EverySettingSurvivesTheRoundTrip) {
+  for (const char* preset : {"quick", "small", "seed", "seed-fc"}) {
+    SCOPED_TRACE(preset);
+    RunConfig config = default_config(preset);
+    const Json defaults = parse_json(to_json_text(config), "defaults");
+    for (const char* change :
+         {"data=builtin", "device=cpu", "seed=18446744073709551615", "steps=77", "epoch_canvases=123", "batch=12",
+          "shards=3", "protocol.box=tight", "protocol.shear=0.25", "protocol.clutter=3", "protocol.noise=0.125",
+          "protocol.min_contrast=0.5", "protocol.inversion=0.75", "loss.objectness_weight=2", "loss.no_object_weight=3",
+          "loss.box_weight=4", "loss.class_weight=6", "loss.box_loss=mse", "optimizer.kind=sgd", "optimizer.beta1=0.5",
+          "optimizer.beta2=0.75", "optimizer.epsilon=0.1", "optimizer.momentum=0.3", "optimizer.weight_decay=0.7",
+          "optimizer.clip_norm=9", "optimizer.ema_decay=0.6", "optimizer.schedule.kind=one_cycle",
+          "optimizer.schedule.peak=0.1", "optimizer.schedule.warmup=7", "optimizer.schedule.final_fraction=0.2",
+          "evaluation.count=5", "evaluation.seed=6", "evaluation.score_threshold=0.3", "evaluation.nms_threshold=0.2",
+          "checkpoint_every=8"}) {
+      const std::string before = to_json_text(config);
+      set_value(config, change);
+      EXPECT_NE(to_json_text(config), before) << change << " changed nothing";
+    }
+    const std::string text = to_json_text(config);
+    EXPECT_EQ(to_json_text(parse_config(text, "config.json")), text);
+    // Nothing was left at its default by the changes above.
+    const Json changed = parse_json(text, "changed");
+    for (const auto& [key, value] : defaults.items())
+      if (key != "network" && key != "glyphs" && !value.is_object()) {
+        EXPECT_NE(changed[key], value) << key;
+      }
+    for (const char* group : {"loss", "optimizer", "evaluation"})
+      for (const auto& [key, value] : defaults[group].items())
+        EXPECT_NE(changed[group][key], value) << group << "." << key;
+  }
+}
+
+TEST(RunConfig, WrongSettingsAreRefusedWithTheirPlace) {
+  struct Case {
+    const char* assignment;
+    const char* message;
+  };
+  for (const Case& one : std::initializer_list<Case>{{"steps=0", "steps"},
+                                                     {"steps=-1", "steps"},
+                                                     {"seed=-1", "seed"},
+                                                     {"batch=1e3", "batch"},
+                                                     {"loss.box_loss=giou", "diou"},
+                                                     {"optimizer.beta1=1", "beta1"},
+                                                     {"optimizer.schedule.kind=step", "one_cycle"},
+                                                     {"protocol.name=mnist", "seed-224"},
+                                                     {"evaluation.nms_threshold=1.5", "nms_threshold"},
+                                                     {"=3", "key=value"},
+                                                     {"", "key=value"},
+                                                     {"optimizer", "key=value"},
+                                                     {"optimizer.=1", "no such setting"},
+                                                     {"steps.more=1", "no such setting"},
+                                                     {"steps=[1]", "steps"},
+                                                     {"steps={", "--set steps"}}) {
+    SCOPED_TRACE(one.assignment);
+    RunConfig config = default_config("quick");
+    const std::string before = to_json_text(config);
+    try {
+      set_value(config, one.assignment);
+      ADD_FAILURE() << "was accepted";
+    } catch (const InvalidInput& error) {
+      EXPECT_THAT(error.what(), HasSubstr(one.message));
+    }
+    EXPECT_EQ(to_json_text(config), before) << "a refused setting changed the configuration";
+  }
+}
+
+TEST(RunConfig, DocumentsWithUnknownOrMissingKeysAreRefused) {
+  const Json whole = parse_json(to_json_text(default_config("quick")), "config");
+  Json misspelt = whole;
+  misspelt["optimizer"]["lerning_rate"] = 1;
+  EXPECT_THROW(parse_config(misspelt.dump(), "config.json"), InvalidInput);
+  for (const char* key : {"network", "protocol"}) {
+    Json without = whole;
+    without.erase(key);
+    EXPECT_THROW(parse_config(without.dump(), "config.json"), InvalidInput) << key;
+  }
+}
+
+}  // namespace
+}  // namespace gridspot
