@@ -34,10 +34,10 @@ struct BiasActivation {
     for (std::size_t row = first_row; row < last_row; ++row) {
       T* place = values + row * channels + channel;
       Pack z = load_pack(place, length);
-      for (int k = 0; k < pack_width; ++k) {
+      for_each_lane([&](int k) {
         const float sum = z.lane[k] + offset.lane[k];
         z.lane[k] = sum > 0 ? sum : slope * sum;
-      }
+      });
       store_pack(place, length, z);
     }
   }
@@ -87,11 +87,12 @@ struct ActivationBackward {
       Pack value = load_pack(gradient + place, length);
       if (output != nullptr) {
         const Pack activation = load_pack(output + place, length);
-        for (int k = 0; k < pack_width; ++k)
+        for_each_lane([&](int k) {
           value.lane[k] = to_float(from_float<T>(activation.lane[k] > 0 ? value.lane[k] : slope * value.lane[k]));
+        });
         store_pack(gradient + place, length, value);
       }
-      for (int k = 0; k < pack_width; ++k) sum.lane[k] += value.lane[k];
+      for_each_lane([&](int k) { sum.lane[k] += value.lane[k]; });
     }
     return sum;
   }
@@ -104,7 +105,7 @@ struct ActivationBackward {
     const auto lane = static_cast<unsigned>(self / tile_packs);
     if (lane < plan.lanes() && channel < plan.channels) {
       const Pack sum = sum_of_rows(channel, pack_length(plan.channels, channel), lane);
-      for (int k = 0; k < pack_width; ++k) sums[lane * tile_channels + in_tile + k] = sum.lane[k];
+      for_each_lane([&](int k) { sums[lane * tile_channels + in_tile + k] = sum.lane[k]; });
     }
     __syncthreads();
     if (self >= tile_channels || first_channel + self >= plan.channels) return;

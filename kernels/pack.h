@@ -9,6 +9,17 @@ namespace gridspot {
 
 constexpr int pack_width = 8;
 
+/// visit(lane) for each lane. The CPU's compiler makes vector instructions of a loop, not of its unrolled copies.
+template <class Visit>
+__host__ __device__ __forceinline__ void for_each_lane(const Visit& visit) {
+#if GRIDSPOT_HOST_PASS
+#pragma GCC unroll 1
+#else
+#pragma unroll
+#endif
+  for (int lane = 0; lane < pack_width; ++lane) visit(lane);
+}
+
 /// How many packs cover `count` elements; the last may be shorter.
 __host__ __device__ constexpr int packs_for(int count) { return (count + pack_width - 1) / pack_width; }
 

@@ -51,17 +51,17 @@ struct MaxPool {
         for (int from_x = 0; from_x < size; ++from_x, ++i) {
           const std::size_t from = in.offset(image, y * stride + from_y, x * stride + from_x, channel);
           const Pack value = load_pack(input + from, length);
-          for (int k = 0; k < pack_width; ++k) {
+          for_each_lane([&](int k) {
             const float a = value.lane[k], b = best.lane[k];
             const bool wins = (i == 0) | (a > b) | ((a != a) & (b == b));  // the first NaN wins
             best.lane[k] = wins ? a : b;
             position[k] = wins ? i : position[k];
-          }
+          });
         }
       const std::size_t to = out.offset(image, y, x, channel);
       store_pack(output + to, length, best);
       StoredPack<std::uint8_t> chosen;
-      for (int k = 0; k < pack_width; ++k) chosen.element[k] = static_cast<std::uint8_t>(position[k]);
+      for_each_lane([&](int k) { chosen.element[k] = static_cast<std::uint8_t>(position[k]); });
       store_elements(choice + to, length, chosen);
     });
   }
@@ -89,7 +89,7 @@ struct MaxPoolBackward {
           const std::size_t from = out.offset(image, oy, ox, channel);
           const Pack gradient = load_pack(output_gradient + from, length), chosen = load_pack(choice + from, length);
           const float here = static_cast<float>((y - oy * stride) * size + (x - ox * stride));
-          for (int k = 0; k < pack_width; ++k) sum.lane[k] += chosen.lane[k] == here ? gradient.lane[k] : 0.0f;
+          for_each_lane([&](int k) { sum.lane[k] += chosen.lane[k] == here ? gradient.lane[k] : 0.0f; });
         }
       store_pack(input_gradient + in.offset(image, y, x, channel), length, sum);
     });
@@ -119,10 +119,10 @@ struct AdaptiveAveragePool {
       for (int from_y = top; from_y < bottom; ++from_y)
         for (int from_x = left; from_x < right; ++from_x) {
           const Pack value = load_pack(input + in.offset(image, from_y, from_x, channel), length);
-          for (int k = 0; k < pack_width; ++k) sum.lane[k] += value.lane[k];
+          for_each_lane([&](int k) { sum.lane[k] += value.lane[k]; });
         }
       const float share = 1.0f / static_cast<float>((bottom - top) * (right - left));
-      for (int k = 0; k < pack_width; ++k) sum.lane[k] *= share;
+      for_each_lane([&](int k) { sum.lane[k] *= share; });
       store_pack(output + out.offset(image, y, x, channel), length, sum);
     });
   }
@@ -151,7 +151,7 @@ struct AdaptiveAveragePoolBackward {
         for (int ox = window_begin(x, out.width, in.width); ox < window_end(x, out.width, in.width); ++ox) {
           const Pack gradient = load_pack(output_gradient + out.offset(image, oy, ox, channel), length);
           const float share = 1.0f / static_cast<float>(rows_of(oy) * columns_of(ox));
-          for (int k = 0; k < pack_width; ++k) sum.lane[k] += gradient.lane[k] * share;
+          for_each_lane([&](int k) { sum.lane[k] += gradient.lane[k] * share; });
         }
       store_pack(input_gradient + in.offset(image, y, x, channel), length, sum);
     });

@@ -174,7 +174,7 @@ void set_option(Protocol& protocol, std::string_view assignment) {
 
 std::uint64_t scene_key(const Protocol& protocol, Split split, std::uint64_t seed) {
   constexpr int seed_bits = 48;
-  require(seed < std::uint64_t{1} << seed_bits, "a seed must be below 2^48, found " + std::to_string(seed));
+  require(seed <= max_seed, "a seed must be below 2^48, found " + std::to_string(seed));
   require(protocol.id < 1u << 15, "protocol " + quoted(protocol.name) + ": the id must be below 2^15");
   const std::uint64_t split_bit = split == Split::test ? 1 : 0;
   return std::uint64_t{protocol.id} << (seed_bits + 1) | split_bit << seed_bits | seed;

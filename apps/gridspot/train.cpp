@@ -27,18 +27,18 @@ struct Options {
 
 RunConfig configure(const CLI::App& app, const Options& options) {
   constexpr std::size_t max_config_bytes = 16 << 20;
+  if (!options.config.empty() && !options.preset.empty())
+    throw InvalidInput("--preset and --config both describe the network; give one of them");
   RunConfig config = options.config.empty()
                          ? default_config(options.preset.empty() ? "quick" : options.preset)
                          : parse_config(read_file(options.config, max_config_bytes), options.config);
-  if (!options.config.empty() && !options.preset.empty())
-    throw InvalidInput("--preset and --config both describe the network; give one of them");
   if (!options.protocol.empty()) config.protocol = find_protocol(options.protocol);
   if (!options.data.empty()) {
     config.data = options.data;
     config.glyphs.clear();
   }
   if (!options.device.empty()) config.device = options.device;
-  if (app.count("--seed") > 0) config.seed = options.seed;
+  if (app.count("--seed") > 0) set_value(config, "seed=" + std::to_string(options.seed));
   for (const std::string& setting : options.settings) set_value(config, setting);
   if (options.steps > 0) config.steps = options.steps;
   if (options.epochs > 0) config.steps = (options.epochs * config.epoch_canvases + config.batch - 1) / config.batch;

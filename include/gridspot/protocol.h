@@ -43,8 +43,10 @@ void set_option(Protocol& protocol, std::string_view option, std::string_view va
 /// The same from "option=value".
 void set_option(Protocol& protocol, std::string_view assignment);
 
+inline constexpr std::uint64_t max_seed = (std::uint64_t{1} << 48) - 1;
+
 /// The Philox key of a seed in the seed space of a protocol's split. No two of (protocol id, split, seed) share a key,
-/// so no evaluation seed can meet a training seed. Throws InvalidInput for a seed of 2^48 or more.
+/// so no evaluation seed can meet a training seed. Throws InvalidInput for a seed above max_seed.
 std::uint64_t scene_key(const Protocol& protocol, Split split, std::uint64_t seed);
 
 }  // namespace gridspot

@@ -121,7 +121,7 @@ Json evaluation_json(const EvaluationSettings& evaluation) {
 
 void read_evaluation(ObjectReader reader, EvaluationSettings& evaluation) {
   reader.read("count", evaluation.count, 0, 10'000'000);
-  reader.read("seed", evaluation.seed);
+  reader.read("seed", evaluation.seed, 0, max_seed);
   reader.read("score_threshold", evaluation.score_threshold, 0, 1);
   reader.read("nms_threshold", evaluation.nms_threshold, 0, 1);
   reader.finish();
@@ -153,7 +153,7 @@ RunConfig read_config(const Json& value, const std::string& origin) {
   reader.read("data", config.data);
   reader.read("glyphs", config.glyphs);
   reader.read("device", config.device);
-  reader.read("seed", config.seed);
+  reader.read("seed", config.seed, 0, max_seed);
   reader.read("steps", config.steps, 1);
   reader.read("epoch_canvases", config.epoch_canvases, 1);
   reader.read("batch", config.batch, 1, 1 << 20);

@@ -33,7 +33,7 @@ class CommandLine : public testing::Test {
     write("text.png", "this is no image");
     write("broken.safetensors", "12345678");
     write("config.json", R"({"network": 1})");
-    write("network.json", R"({"name": "x", "lerning": 1})");
+    write("network.json", R"({"name": "x", "input": {"height": 64, "width": 64, "chanels": 1}})");
   }
 
   void write(const std::string& name, const std::string& content) const { std::ofstream(folder_ / name) << content; }
@@ -51,13 +51,13 @@ TEST_F(CommandLine, WrongCallsSayWhatIsWrongAndEndWithTheirCode) {
   };
   const std::vector<Case> cases{
       {{}, 2, "A subcommand is required"},
-      {{"trian"}, 2, "not expected"},
+      {{"trian"}, 2, "A subcommand is required"},
       {{"train", "--steps", "0"}, 2, "--steps"},
       {{"train", "--steps", "ten"}, 2, "--steps"},
       {{"train", "--steps", "1", "--epochs", "1"}, 2, "excludes"},
       {{"train", "--unknown"}, 2, "--unknown"},
       {{"train", "--preset", "huge", "--out", run}, 3, "huge"},
-      {{"train", "--preset", path("network.json"), "--out", run}, 3, "lerning"},
+      {{"train", "--preset", path("network.json"), "--out", run}, 3, "chanels"},
       {{"train", "--protocol", "mnist", "--out", run}, 3, "seed-224"},
       {{"train", "--protocol", "seed-224", "--data", "builtin", "--out", run}, 3, "64x64"},
       {{"train", "--data", path("nowhere"), "--out", run}, 1, "nowhere"},
@@ -67,6 +67,7 @@ TEST_F(CommandLine, WrongCallsSayWhatIsWrongAndEndWithTheirCode) {
       {{"train", "--set", "bach=3", "--out", run}, 3, "no such setting"},
       {{"train", "--set", "loss=3", "--out", run}, 3, "group of settings"},
       {{"train", "--set", "batch=0", "--out", run}, 3, "batch"},
+      {{"train", "--seed", "281474976710656", "--out", run}, 3, "seed"},
       {{"train", "--set", "batch=1.5", "--out", run}, 3, "batch"},
       {{"train", "--set", "batch=7", "--data", "builtin", "--out", run}, 3, "shards"},
       {{"train", "--set", "optimizer.kind=adam", "--out", run}, 3, "adamw"},
@@ -89,9 +90,9 @@ TEST_F(CommandLine, WrongCallsSayWhatIsWrongAndEndWithTheirCode) {
       {{"data", "fetch", "imagenet"}, 3, "mnist"},
       {{"data", "render", "--protocol", "nothing", "--count", "1", "--out", run, "--data", "builtin"}, 3, "nothing"},
       {{"data", "render", "--protocol", "quick-64", "--count", "1", "--out", run, "--format", "voc"}, 2, "--format"},
-      {{"info", path("missing.json")}, 1, "missing.json"},
+      {{"info", path("missing.json")}, 3, "missing.json"},
       {{"info", "missing"}, 3, "missing"},
-      {{"info", path("network.json")}, 3, "lerning"},
+      {{"info", path("network.json")}, 3, "chanels"},
       {{"bench", "--preset", "huge"}, 3, "huge"},
   };
   for (const Case& one : cases) {
