@@ -82,7 +82,7 @@ Image draw(const Image& image, const std::vector<Detection>& detections, const M
   constexpr int legible_side = 480;  // small canvases are enlarged until their labels can be read
   const int factor = std::max(1, legible_side / std::max(image.height, image.width));
   Image drawn = enlarge(to_rgb(image), factor);
-  const int text_scale = std::max(1, std::max(drawn.height, drawn.width) / 400);
+  const int text_scale = std::max(1, std::max(drawn.height, drawn.width) / 220);
   for (const Detection& d : detections) {
     const PixelBox box{d.box.left * factor, d.box.top * factor, d.box.right * factor, d.box.bottom * factor};
     draw_detection(drawn, box, model.classes[d.label] + " " + percent(d.score), class_colour(d.label), text_scale);

@@ -175,7 +175,7 @@ struct Recipe {
 };
 
 const Recipe& recipe_of(std::string_view preset) {
-  static const std::map<std::string_view, Recipe> recipes{{"quick", {"quick-64", 64, 1000, 100, 4e-3f}},
+  static const std::map<std::string_view, Recipe> recipes{{"quick", {"quick-64", 64, 1000, 100, 6e-3f}},
                                                           {"small", {"seed-224", 32, 4000, 200, 2e-3f}},
                                                           {"seed", {"seed-224", 16, 1250, 60, 1e-3f}},
                                                           {"seed-fc", {"seed-224", 16, 1250, 60, 1e-3f}}};
