@@ -1,5 +1,6 @@
-// Each kernel alone, at the sizes of quick (64x64, batch 64) and small (224x224, batch 32), on every device that is here. "floor" is the
-// kernel's least traffic in bytes per second: on a GPU, its share of the copy bandwidth is how good the kernel is.
+// Each kernel alone, at the sizes of quick (64x64, batch 64) and small (224x224, batch 32), on every device that is
+// here. "floor" is the kernel's least traffic in bytes per second: on a GPU, its share of the copy bandwidth is how
+// good the kernel is.
 #include <benchmark/benchmark.h>
 
 #include "data/canvas_source.h"
@@ -75,17 +76,15 @@ void measure(benchmark::State& state, Bench& bench, std::size_t floor_bytes, con
     work();
     bench.stream.synchronize();
   }
-  state.counters["floor"] =
-      benchmark::Counter(static_cast<double>(floor_bytes), benchmark::Counter::kIsIterationInvariantRate,
-                         benchmark::Counter::kIs1000);
+  state.counters["floor"] = benchmark::Counter(
+      static_cast<double>(floor_bytes), benchmark::Counter::kIsIterationInvariantRate, benchmark::Counter::kIs1000);
   state.SetItemsProcessed(state.iterations() * bench.size.batch);
 }
 
 void scene(benchmark::State& state, Bench& b) {
   Scenes scenes(b.device, b.size.batch, b.protocol.max_glyphs);
-  measure(state, b, scenes.bytes(), [&] {
-    sample_scenes(b.stream, b.protocol, b.glyphs.view(), 1, b.step.data(), 0, scenes.view());
-  });
+  measure(state, b, scenes.bytes(),
+          [&] { sample_scenes(b.stream, b.protocol, b.glyphs.view(), 1, b.step.data(), 0, scenes.view()); });
 }
 
 void canvas(benchmark::State& state, Bench& b) {
@@ -153,9 +152,14 @@ void optimizer(benchmark::State& state, Bench& b) {
 }
 
 void add_all() {
-  const std::pair<const char*, void (*)(benchmark::State&, Bench&)> kernels[]{
-      {"scene", scene}, {"canvas", canvas},          {"targets", targets},       {"loss", loss},
-      {"decode+nms", decode_and_nms}, {"max_pool", max_pool_both}, {"activation", activation}, {"optimizer", optimizer}};
+  const std::pair<const char*, void (*)(benchmark::State&, Bench&)> kernels[]{{"scene", scene},
+                                                                              {"canvas", canvas},
+                                                                              {"targets", targets},
+                                                                              {"loss", loss},
+                                                                              {"decode+nms", decode_and_nms},
+                                                                              {"max_pool", max_pool_both},
+                                                                              {"activation", activation},
+                                                                              {"optimizer", optimizer}};
   std::vector<Device> devices{{DeviceKind::cpu, 0}};
   if (cuda_device_count() > 0) devices.push_back({DeviceKind::cuda, 0});
   for (const Device device : devices)
@@ -168,7 +172,6 @@ void add_all() {
                                      })
             ->Unit(benchmark::kMicrosecond);
 }
-
 
 }  // namespace
 }  // namespace gridspot

@@ -125,9 +125,9 @@ void print(const Json& result) {
     const Json& training = entry["training"];
     const Json& rate = training["canvases_per_second"];
     std::cout << entry["preset"].get<std::string>() << " on " << entry["protocol"].get<std::string>()
-              << "\n  training, batch " << training["batch"] << ", " << training["threads"] << " threads: "
-              << rate["median"].get<double>() << " canvases/s (quartiles " << rate["quartiles"][0].get<double>() << " to "
-              << rate["quartiles"][1].get<double>() << ")\n  ";
+              << "\n  training, batch " << training["batch"] << ", " << training["threads"]
+              << " threads: " << rate["median"].get<double>() << " canvases/s (quartiles "
+              << rate["quartiles"][0].get<double>() << " to " << rate["quartiles"][1].get<double>() << ")\n  ";
     print_shares(training["share_of_time"]);
     for (const Json& detection : entry["detection"]) {
       std::cout << "  detection, batch " << detection["batch"] << ": " << std::setprecision(3)

@@ -1,5 +1,6 @@
 #pragma once
-// The subcommands, one file each. `add_X` declares the options; the returned function runs the command and returns the exit code.
+// The subcommands, one file each. `add_X` declares the options; the returned function runs the command and returns the
+// exit code.
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>

@@ -61,10 +61,11 @@ class ImageDetector {
     std::vector<Detection> detections;
     for (int i = 0; i < count; ++i) {
       const PixelBox box = to_pixels(boxes[i], height, width);
-      detections.push_back({classes[i], scores[i],
-                            {in_image(box.left, fit.offset_x, image.width), in_image(box.top, fit.offset_y, image.height),
-                             in_image(box.right, fit.offset_x, image.width),
-                             in_image(box.bottom, fit.offset_y, image.height)}});
+      detections.push_back(
+          {classes[i],
+           scores[i],
+           {in_image(box.left, fit.offset_x, image.width), in_image(box.top, fit.offset_y, image.height),
+            in_image(box.right, fit.offset_x, image.width), in_image(box.bottom, fit.offset_y, image.height)}});
     }
     return detections;
   }

@@ -25,8 +25,8 @@ void print_evaluation(std::ostream& out, const ProtocolEvaluation& result, const
   out << eval::to_table(result.evaluation) << std::fixed << std::setprecision(4) << '\n'
       << protocol << ", " << result.set.images.size() << " canvases: mAP50 " << result.evaluation.map50 << ", mAP50_95 "
       << result.evaluation.map50_95 << ", class accuracy " << result.class_accuracy << ", collision ceiling "
-      << result.evaluation.collision_ceiling.value_or(1) << std::setprecision(0) << ", "
-      << canvases_per_second(result) << " canvases/s\n";
+      << result.evaluation.collision_ceiling.value_or(1) << std::setprecision(0) << ", " << canvases_per_second(result)
+      << " canvases/s\n";
 }
 
 }  // namespace gridspot::app

@@ -3,9 +3,9 @@
 #include <iostream>
 
 #include "apps/gridspot/commands.h"
+#include "device/thread_team.h"
 #include "gridspot/protocol.h"
 #include "io/json.h"
-#include "device/thread_team.h"
 #include "nn/network.h"
 #include "train/checkpoint.h"
 

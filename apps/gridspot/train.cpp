@@ -29,9 +29,8 @@ RunConfig configure(const CLI::App& app, const Options& options) {
   constexpr std::size_t max_config_bytes = 16 << 20;
   if (!options.config.empty() && !options.preset.empty())
     throw InvalidInput("--preset and --config both describe the network; give one of them");
-  RunConfig config = options.config.empty()
-                         ? default_config(options.preset.empty() ? "quick" : options.preset)
-                         : parse_config(read_file(options.config, max_config_bytes), options.config);
+  RunConfig config = options.config.empty() ? default_config(options.preset.empty() ? "quick" : options.preset)
+                                            : parse_config(read_file(options.config, max_config_bytes), options.config);
   if (!options.protocol.empty()) config.protocol = find_protocol(options.protocol);
   if (!options.data.empty()) {
     config.data = options.data;
@@ -76,15 +75,15 @@ int train(const CLI::App& app, const Options& options) {
                                            .stop_signal = &signals.flag()});
   std::cerr << (summary.stopped ? "Stopped after " : "Trained ") << summary.steps << " steps, " << summary.canvases
             << " canvases in " << format_duration(summary.seconds) << ": "
-            << static_cast<long>(static_cast<double>(summary.canvases) / summary.seconds) << " canvases/s. Model: "
-            << summary.model.string() << '\n';
+            << static_cast<long>(static_cast<double>(summary.canvases) / summary.seconds)
+            << " canvases/s. Model: " << summary.model.string() << '\n';
   if (summary.stopped) return signals.exit_code();
   if (config.evaluation.count == 0) return 0;
 
   const Model model = load_model(summary.model);
   const ProtocolEvaluation result =
-      evaluate_on_protocol(model.network, model.weights, device, load_glyphs(config.data, Split::test),
-                           config.protocol, config.evaluation, options.threads);
+      evaluate_on_protocol(model.network, model.weights, device, load_glyphs(config.data, Split::test), config.protocol,
+                           config.evaluation, options.threads);
   const Json json = evaluation_json(result, config.protocol.name);
   write_file_atomically(folder / "evaluation.json", to_text(json));
   if (options.json)
@@ -99,7 +98,8 @@ int train(const CLI::App& app, const Options& options) {
 Command add_train(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   app.add_option("--preset", options->preset, "quick (default), small, seed, seed-fc, or a network's JSON file");
-  app.add_option("--protocol", options->protocol, "the canvases: quick-64, seed-224, separated-224, overlap-224, crowd-300");
+  app.add_option("--protocol", options->protocol,
+                 "the canvases: quick-64, seed-224, separated-224, overlap-224, crowd-300");
   app.add_option("--data", options->data, "glyphs: auto (default), builtin, mnist, fashion-mnist or a folder");
   app.add_option("--steps", options->steps, "how many steps")->check(CLI::PositiveNumber);
   app.add_option("--epochs", options->epochs, "or how many epochs of epoch_canvases canvases")

@@ -1,5 +1,6 @@
 #pragma once
-// A trained model as a safetensors file: PyTorch's tensor names and layouts, and in the metadata what is needed to use it.
+// A trained model as a safetensors file: PyTorch's tensor names and layouts, and in the metadata what is needed to use
+// it.
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -15,7 +16,7 @@ struct Model {
   NetworkSpec network;
   std::vector<float> weights;  ///< the network's flat buffer
   std::vector<std::string> classes;
-  std::string protocol;        ///< it was trained on
+  std::string protocol;  ///< it was trained on
   std::uint64_t step = 0;
   std::string config;
 };
@@ -23,7 +24,8 @@ struct Model {
 /// Atomic: temporary file, fsync, rename, fsync of the folder. The same model gives the same bytes. Throws IoError.
 void save_model(const std::filesystem::path& path, const Model& model);
 
-/// Throws IoError when the file cannot be read, CheckpointError when it is damaged or its tensors are not the network's.
+/// Throws IoError when the file cannot be read, CheckpointError when it is damaged or its tensors are not the
+/// network's.
 Model load_model(const std::filesystem::path& path);
 
 }  // namespace gridspot

@@ -21,9 +21,8 @@ void Replica::run(const GlyphBankView& glyphs, const ShardTask& task, StageClock
   const int capacity = config_.protocol.max_glyphs;
   SceneView scenes = scenes_.view();
   scenes.unplaced = task.unplaced.data;
-  timed(clock, Stage::scene, stream_, [&] {
-    sample_scenes(stream_, config_.protocol, glyphs, key_, task.step, task.first_canvas, scenes);
-  });
+  timed(clock, Stage::scene, stream_,
+        [&] { sample_scenes(stream_, config_.protocol, glyphs, key_, task.step, task.first_canvas, scenes); });
   timed(clock, Stage::canvas, stream_, [&] {
     compose_canvases(stream_, config_.protocol, glyphs, key_, task.step, task.first_canvas, scenes,
                      {config_.network.mean, config_.network.deviation}, canvas_);

@@ -1,20 +1,20 @@
 #pragma once
 // One worker of a training step: it composes a shard's canvases and computes the gradient of their loss.
 #include "data/glyph_bank.h"
+#include "device/stage_clock.h"
 #include "kernels/scene.h"
 #include "nn/network_executor.h"
 #include "train/run_config.h"
-#include "device/stage_clock.h"
 
 namespace gridspot {
 
 /// What a shard's step reads and where its results go; device memory.
 struct ShardTask {
-  int first_canvas = 0;                     ///< of the shard in the batch
+  int first_canvas = 0;  ///< of the shard in the batch
   const std::uint64_t* step = nullptr;
   DeviceSpan<const float> weights;
-  DeviceSpan<float> gradient;               ///< [parameters]
-  DeviceSpan<float> terms;                  ///< [canvases of the shard, 3]
+  DeviceSpan<float> gradient;                     ///< [parameters]
+  DeviceSpan<float> terms;                        ///< [canvases of the shard, 3]
   DeviceSpan<std::int32_t> collisions, unplaced;  ///< [canvases of the shard]
 };
 

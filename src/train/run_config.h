@@ -1,6 +1,6 @@
 #pragma once
-// Everything that decides what a training run computes. config.json in the run folder is this, whole; a run repeated from it
-// ends in the same bytes.
+// Everything that decides what a training run computes. config.json in the run folder is this, whole; a run repeated
+// from it ends in the same bytes.
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -16,22 +16,22 @@ namespace gridspot {
 struct RunConfig {
   NetworkSpec network;
   Protocol protocol;
-  std::string data = "auto";     ///< what was asked for; `glyphs` says what was found
-  std::string glyphs;            ///< SHA-256 of the training glyphs and labels; a repeated run refuses others
-  std::string device = "auto";   ///< cpu or cuda:N once resolved
+  std::string data = "auto";    ///< what was asked for; `glyphs` says what was found
+  std::string glyphs;           ///< SHA-256 of the training glyphs and labels; a repeated run refuses others
+  std::string device = "auto";  ///< cpu or cuda:N once resolved
   std::uint64_t seed = 1;
   std::uint64_t steps = 1000;
   std::uint64_t epoch_canvases = 1000;  ///< what --epochs counts in
   int batch = 32;
-  int shards = 0;                ///< 0: 4 on the CPU, 1 on CUDA; decides the order of sums, threads do not
+  int shards = 0;  ///< 0: 4 on the CPU, 1 on CUDA; decides the order of sums, threads do not
   LossSettings loss;
-  OptimizerSettings optimizer;   ///< schedule.steps follows `steps`
+  OptimizerSettings optimizer;  ///< schedule.steps follows `steps`
   EvaluationSettings evaluation;
   std::uint64_t checkpoint_every = 0;  ///< steps; 0: only at the end
 };
 
-/// The recommended settings for a preset ("quick", "small", "seed", "seed-fc") or for the network of a JSON file, on its
-/// usual protocol. Throws InvalidInput for an unknown preset.
+/// The recommended settings for a preset ("quick", "small", "seed", "seed-fc") or for the network of a JSON file, on
+/// its usual protocol. Throws InvalidInput for an unknown preset.
 RunConfig default_config(std::string_view preset);
 
 /// Strict: unknown keys, wrong types and values outside their ranges are InvalidInput with the key's path.

@@ -63,8 +63,8 @@ void RunFolder::write_epoch(double seconds) {
   const float share = 1.0f / static_cast<float>(steps_in_epoch_);
   char time[32];
   std::snprintf(time, sizeof time, "%.3f", seconds);
-  std::string line = std::to_string(epoch_) + ',' + std::to_string(step_) + ',' +
-                     std::to_string(step_ * config_.batch) + ',' + time;
+  std::string line =
+      std::to_string(epoch_) + ',' + std::to_string(step_) + ',' + std::to_string(step_ * config_.batch) + ',' + time;
   for (const float value : {(sum_.objectness + sum_.box + sum_.classes) * share, sum_.objectness * share,
                             sum_.box * share, sum_.classes * share, sum_.gradient_norm * share,
                             learning_rate(config_.optimizer.schedule, step_ - 1), sum_.collisions, sum_.unplaced})

@@ -13,8 +13,8 @@ namespace gridspot {
 /// metrics.jsonl (a line each step) and results.csv (a line each epoch: means over its steps).
 class RunFolder {
  public:
-  /// Creates the folder and writes config.json. Throws InvalidInput when it already holds a run, unless `overwrite`: then that
-  /// run's files are removed first.
+  /// Creates the folder and writes config.json. Throws InvalidInput when it already holds a run, unless `overwrite`:
+  /// then that run's files are removed first.
   RunFolder(std::filesystem::path folder, const RunConfig& config, bool overwrite);
 
   /// `step` counts from 1. Throws IoError.

@@ -26,8 +26,8 @@ void check(const RunConfig& config) {
           "the network takes canvases of " + std::to_string(config.network.input.width) + "x" +
               std::to_string(config.network.input.height) + ", the protocol " + config.protocol.name + " makes " +
               std::to_string(config.protocol.width) + "x" + std::to_string(config.protocol.height));
-  require(config.network.input.channels == 1, "the network takes " + std::to_string(config.network.input.channels) +
-                                                  " channels; canvases have one");
+  require(config.network.input.channels == 1,
+          "the network takes " + std::to_string(config.network.input.channels) + " channels; canvases have one");
 }
 
 }  // namespace
@@ -135,9 +135,7 @@ std::vector<StepMetrics> Trainer::take_metrics() {
 
 std::vector<float> Trainer::weights() { return download(main_stream(), weights_); }
 
-std::vector<float> Trainer::inference_weights() {
-  return ema_.size() > 0 ? download(main_stream(), ema_) : weights();
-}
+std::vector<float> Trainer::inference_weights() { return ema_.size() > 0 ? download(main_stream(), ema_) : weights(); }
 
 std::vector<NetworkExecutor::PlannedBuffer> Trainer::memory_plan() const {
   const std::size_t replica = replicas_.front()->bytes();

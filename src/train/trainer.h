@@ -5,29 +5,29 @@
 #include <vector>
 
 #include "data/glyph_bank.h"
+#include "device/thread_team.h"
 #include "kernels/step_metrics.h"
 #include "nn/network.h"
 #include "train/replica.h"
 #include "train/run_config.h"
-#include "device/thread_team.h"
 
 namespace gridspot {
 
-/// On the CPU the shards are worked through by threads (at most as many as shards), on CUDA by one stream. The number of
-/// shards decides the arithmetic: the result does not depend on the number of threads. One thread may use a Trainer.
+/// On the CPU the shards are worked through by threads (at most as many as shards), on CUDA by one stream. The number
+/// of shards decides the arithmetic: the result does not depend on the number of threads. One thread may use a Trainer.
 class Trainer {
  public:
-  /// `config` must name a resolved device and at least one shard (see resolve). Throws InvalidInput where batch and shards or
-  /// protocol and network do not fit. `threads` 0: one for each processor.
+  /// `config` must name a resolved device and at least one shard (see resolve). Throws InvalidInput where batch and
+  /// shards or protocol and network do not fit. `threads` 0: one for each processor.
   Trainer(RunConfig config, const GlyphSet& glyphs, int threads = 0);
   ~Trainer();
 
   /// One step: gradient of the batch's loss, update, moving average. Enqueues; on the CPU it is done when it returns.
   void step();
 
-  /// The metrics of the steps since the last call, oldest first; synchronises. At most `history_size` steps may lie between two
-  /// calls. Throws NumericalError, naming the step, where a loss or gradient norm is not finite; the weights are then those of
-  /// the step before.
+  /// The metrics of the steps since the last call, oldest first; synchronises. At most `history_size` steps may lie
+  /// between two calls. Throws NumericalError, naming the step, where a loss or gradient norm is not finite; the
+  /// weights are then those of the step before.
   std::vector<StepMetrics> take_metrics();
   static constexpr std::uint64_t history_size = 64;
 

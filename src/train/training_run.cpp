@@ -49,9 +49,9 @@ std::string glyph_digest(const GlyphSet& glyphs) {
 RunSummary run_training(const RunConfig& asked, const GlyphSet& glyphs, const RunOptions& options) {
   RunConfig config = resolve(asked);
   const std::string digest = glyph_digest(glyphs);
-  require(config.glyphs.empty() || config.glyphs == digest,
-          "the glyphs of '" + glyphs.source + "' (SHA-256 " + digest + ") are not those of the configuration (" +
-              config.glyphs + ")");
+  require(config.glyphs.empty() || config.glyphs == digest, "the glyphs of '" + glyphs.source + "' (SHA-256 " + digest +
+                                                                ") are not those of the configuration (" +
+                                                                config.glyphs + ")");
   config.glyphs = digest;
   Trainer trainer(config, glyphs, options.threads);
   RunFolder folder(options.folder, trainer.config(), options.overwrite);

@@ -22,13 +22,12 @@ class CommandLine : public testing::Test {
   void SetUp() override {
     NetworkSpec spec = load_network("quick");
     const Network network(spec);
-    save_model(folder_ / "model.safetensors",
-               {.network = spec,
-                .weights = network.initial_weights(1),
-                .classes = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"},
-                .protocol = "quick-64",
-                .step = 0,
-                .config = "{}"});
+    save_model(folder_ / "model.safetensors", {.network = spec,
+                                               .weights = network.initial_weights(1),
+                                               .classes = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"},
+                                               .protocol = "quick-64",
+                                               .step = 0,
+                                               .config = "{}"});
     write_png(folder_ / "black.png", Image(30, 50, 1));
     write("text.png", "this is no image");
     write("broken.safetensors", "12345678");

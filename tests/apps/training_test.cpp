@@ -20,8 +20,16 @@ constexpr std::size_t max_bytes = 64 << 20;
 class Training : public testing::Test {
  protected:
   test::ProgramResult train(const std::string& out, std::vector<std::string> more = {}) {
-    std::vector<std::string> arguments{"train", "--preset", "quick", "--data",   "builtin",
-                                       "--set", "batch=8", "--set",  "evaluation.count=8", "--out",
+    std::vector<std::string> arguments{"train",
+                                       "--preset",
+                                       "quick",
+                                       "--data",
+                                       "builtin",
+                                       "--set",
+                                       "batch=8",
+                                       "--set",
+                                       "evaluation.count=8",
+                                       "--out",
                                        (folder_ / out).string()};
     if (std::find(more.begin(), more.end(), "--steps") == more.end()) more.insert(more.end(), {"--steps", "5"});
     arguments.insert(arguments.end(), more.begin(), more.end());
@@ -86,8 +94,8 @@ TEST_F(Training, AConfigOfOtherGlyphsIsRefused) {
   const auto at = config.find("\"glyphs\": \"") + 11;
   config[at] = config[at] == '0' ? '1' : '0';
   write_file_atomically(folder_ / "other.json", config);
-  const auto result = run_gridspot(
-      {"train", "--config", (folder_ / "other.json").string(), "--out", (folder_ / "other").string()});
+  const auto result =
+      run_gridspot({"train", "--config", (folder_ / "other.json").string(), "--out", (folder_ / "other").string()});
   EXPECT_EQ(result.exit_code, 3);
   EXPECT_THAT(result.error, HasSubstr("not those of the configuration"));
 }
@@ -99,20 +107,19 @@ TEST_F(Training, ASignalStopsTheRunCleanlyWithAModel) {
                                       "100000", "--out", folder.string()},
                                      signal, folder / "metrics.jsonl");
     EXPECT_EQ(result.exit_code, code) << result.error;
-    const auto eval = run_gridspot({"eval", (folder / "model.safetensors").string(), "--data", "builtin", "--count",
-                                    "4", "--json"});
+    const auto eval =
+        run_gridspot({"eval", (folder / "model.safetensors").string(), "--data", "builtin", "--count", "4", "--json"});
     EXPECT_EQ(eval.exit_code, 0) << eval.error;
     const std::string metrics = read_file(folder / "metrics.jsonl", max_bytes);
-    const Json info =
-        parse_json(run_gridspot({"info", (folder / "model.safetensors").string(), "--json"}).out, "info");
+    const Json info = parse_json(run_gridspot({"info", (folder / "model.safetensors").string(), "--json"}).out, "info");
     EXPECT_EQ(info["step"].get<long>(), std::count(metrics.begin(), metrics.end(), '\n'));
   }
 }
 
 TEST_F(Training, ALossThatIsNotFiniteEndsTheRunWithCodeSeven) {
-  const auto result = train("run", {"--steps", "60", "--set", "optimizer.schedule.peak=1000", "--set",
-                                    "optimizer.schedule.warmup=0", "--set", "optimizer.clip_norm=0", "--set",
-                                    "optimizer.kind=sgd"});
+  const auto result =
+      train("run", {"--steps", "60", "--set", "optimizer.schedule.peak=1000", "--set", "optimizer.schedule.warmup=0",
+                    "--set", "optimizer.clip_norm=0", "--set", "optimizer.kind=sgd"});
   EXPECT_EQ(result.exit_code, 7) << result.error;
   EXPECT_THAT(result.error, HasSubstr("is not finite"));
 }

@@ -20,8 +20,8 @@ constexpr std::size_t max_bytes = 64 << 20;
 class Checkpoint : public testing::Test {
  protected:
   void SetUp() override {
-    path_ = std::filesystem::temp_directory_path() /
-            ("gridspot-checkpoint-" + std::to_string(::getpid()) + ".safetensors");
+    path_ =
+        std::filesystem::temp_directory_path() / ("gridspot-checkpoint-" + std::to_string(::getpid()) + ".safetensors");
     model_.network = load_network("quick");
     model_.weights = Network(model_.network).initial_weights(3);
     for (int i = 0; i < 10; ++i) model_.classes.push_back("class " + std::to_string(i));
@@ -107,9 +107,7 @@ TEST_F(Checkpoint, ATruncatedOneIsRefused) {
   }
 }
 
-TEST_F(Checkpoint, AMissingFileIsNoCheckpointError) {
-  EXPECT_THROW(load_model(path_.string() + ".missing"), IoError);
-}
+TEST_F(Checkpoint, AMissingFileIsNoCheckpointError) { EXPECT_THROW(load_model(path_.string() + ".missing"), IoError); }
 
 }  // namespace
 }  // namespace gridspot

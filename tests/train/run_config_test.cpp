@@ -16,16 +16,40 @@ TEST(RunConfig, EverySettingSurvivesTheRoundTrip) {
     SCOPED_TRACE(preset);
     RunConfig config = default_config(preset);
     const Json defaults = parse_json(to_json_text(config), "defaults");
-    for (const char* change :
-         {"data=builtin", "device=cpu", "seed=281474976710655", "steps=77", "epoch_canvases=123", "batch=12",
-          "shards=3", "protocol.shear=0.25", "protocol.clutter=3", "protocol.noise=0.125",
-          "protocol.min_contrast=0.5", "protocol.inversion=0.75", "loss.objectness_weight=2", "loss.no_object_weight=3",
-          "loss.box_weight=4", "loss.class_weight=6", "loss.box_loss=mse", "optimizer.kind=sgd", "optimizer.beta1=0.5",
-          "optimizer.beta2=0.75", "optimizer.epsilon=0.1", "optimizer.momentum=0.3", "optimizer.weight_decay=0.7",
-          "optimizer.clip_norm=9", "optimizer.ema_decay=0.6", "optimizer.schedule.kind=one_cycle",
-          "optimizer.schedule.peak=0.1", "optimizer.schedule.warmup=7", "optimizer.schedule.final_fraction=0.2",
-          "evaluation.count=5", "evaluation.seed=6", "evaluation.score_threshold=0.3", "evaluation.nms_threshold=0.2",
-          "checkpoint_every=8"}) {
+    for (const char* change : {"data=builtin",
+                               "device=cpu",
+                               "seed=281474976710655",
+                               "steps=77",
+                               "epoch_canvases=123",
+                               "batch=12",
+                               "shards=3",
+                               "protocol.shear=0.25",
+                               "protocol.clutter=3",
+                               "protocol.noise=0.125",
+                               "protocol.min_contrast=0.5",
+                               "protocol.inversion=0.75",
+                               "loss.objectness_weight=2",
+                               "loss.no_object_weight=3",
+                               "loss.box_weight=4",
+                               "loss.class_weight=6",
+                               "loss.box_loss=mse",
+                               "optimizer.kind=sgd",
+                               "optimizer.beta1=0.5",
+                               "optimizer.beta2=0.75",
+                               "optimizer.epsilon=0.1",
+                               "optimizer.momentum=0.3",
+                               "optimizer.weight_decay=0.7",
+                               "optimizer.clip_norm=9",
+                               "optimizer.ema_decay=0.6",
+                               "optimizer.schedule.kind=one_cycle",
+                               "optimizer.schedule.peak=0.1",
+                               "optimizer.schedule.warmup=7",
+                               "optimizer.schedule.final_fraction=0.2",
+                               "evaluation.count=5",
+                               "evaluation.seed=6",
+                               "evaluation.score_threshold=0.3",
+                               "evaluation.nms_threshold=0.2",
+                               "checkpoint_every=8"}) {
       const std::string before = to_json_text(config);
       set_value(config, change);
       EXPECT_NE(to_json_text(config), before) << change << " changed nothing";
