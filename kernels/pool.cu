@@ -1,6 +1,6 @@
 // Max pooling and adaptive average pooling over NHWC, forward and backward, for the network's layers. A block takes one
-// row of pixels, a thread packs of eight channels of it. Backward gathers: each input element looks at the windows that
-// contain it, so nothing is added atomically and each element is written once.
+// row of pixels, a thread packs of eight channels of it. Backward of overlapping windows gathers: each input element
+// looks at the windows that contain it, so nothing is added atomically; either way each element is written once.
 // Floor: input read once and output written once; max_pool also moves one byte of choice for each output element.
 #include "device/kernel.h"
 #include "kernels/bfloat16.h"
@@ -67,6 +67,35 @@ struct MaxPool {
   }
 };
 
+/// Where windows do not overlap: a thread takes a window and writes all of the input up to the next ones.
+template <class T>
+struct MaxPoolScatter {
+  static constexpr int max_block_threads = 256;
+  PoolPlane in, out;
+  int size, stride;
+  const std::uint8_t* choice;
+  const T* output_gradient;
+  T* input_gradient;
+
+  __device__ void operator()() const {
+    for_each_pack(out, [this](int image, int y, int x, int channel, int length) {
+      const std::size_t from = out.offset(image, y, x, channel);
+      const Pack gradient = load_pack(output_gradient + from, length), chosen = load_pack(choice + from, length);
+      const int rows = (y + 1 < out.height ? (y + 1) * stride : in.height) - y * stride;
+      const int columns = (x + 1 < out.width ? (x + 1) * stride : in.width) - x * stride;
+      T* corner = input_gradient + in.offset(image, y * stride, x * stride, channel);
+      for (int to_y = 0; to_y < rows; ++to_y)
+        for (int to_x = 0; to_x < columns; ++to_x) {
+          const auto here = static_cast<float>(to_y < size && to_x < size ? to_y * size + to_x : -1);
+          Pack part;
+          for_each_lane([&](int k) { part.lane[k] = chosen.lane[k] == here ? gradient.lane[k] : 0.0f; });
+          store_pack(corner + (std::size_t(to_y) * in.width + to_x) * in.channels, length, part);
+        }
+    });
+  }
+};
+
+/// Where windows overlap: a thread gathers from the windows that contain its input.
 template <class T>
 struct MaxPoolBackward {
   static constexpr int max_block_threads = 256;
@@ -160,6 +189,8 @@ struct AdaptiveAveragePoolBackward {
 
 GRIDSPOT_KERNEL(MaxPool<float>)
 GRIDSPOT_KERNEL(MaxPool<bfloat16>)
+GRIDSPOT_KERNEL(MaxPoolScatter<float>)
+GRIDSPOT_KERNEL(MaxPoolScatter<bfloat16>)
 GRIDSPOT_KERNEL(MaxPoolBackward<float>)
 GRIDSPOT_KERNEL(MaxPoolBackward<bfloat16>)
 GRIDSPOT_KERNEL(AdaptiveAveragePool<float>)
@@ -226,6 +257,10 @@ void max_pool_backward(Stream& stream, const PoolShape& shape, DeviceSpan<const 
   require_elements("max_pool_backward", "choice", choice.size, elements(out));
   require_elements("max_pool_backward", "output_gradient", output_gradient.size, elements(out));
   require_elements("max_pool_backward", "input_gradient", input_gradient.size, elements(in));
+  if (shape.stride >= shape.size)
+    return launch_rows(
+        stream, out,
+        MaxPoolScatter<T>{in, out, shape.size, shape.stride, choice.data, output_gradient.data, input_gradient.data});
   launch_rows(
       stream, in,
       MaxPoolBackward<T>{in, out, shape.size, shape.stride, choice.data, output_gradient.data, input_gradient.data});
