@@ -11,7 +11,7 @@
 #include "kernels/loss.h"
 #include "kernels/nms.h"
 #include "kernels/optimizer.h"
-#include "kernels/pool.h"
+#include "kernels/max_pool.h"
 #include "kernels/targets.h"
 
 namespace gridspot {
@@ -122,9 +122,9 @@ void max_pool_both(benchmark::State& state, Bench& b) {
   const std::size_t inputs = b.canvas.size() * b.size.filters, outputs = inputs / 4;
   const auto input = b.floats(inputs), output = b.floats(outputs);
   Buffer<std::uint8_t> choice(b.device, outputs);
-  measure(state, b, (2 * inputs + 2 * outputs) * sizeof(float) + 2 * outputs, [&] {
+  measure(state, b, (2 * inputs + 3 * outputs) * sizeof(float) + 2 * outputs, [&] {
     max_pool<float>(b.stream, shape, input, output, choice);
-    max_pool_backward<float>(b.stream, shape, choice, output, input);
+    max_pool_backward<float>(b.stream, shape, choice, output, 0, output, input);
   });
 }
 

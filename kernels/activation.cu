@@ -33,12 +33,8 @@ struct BiasActivation {
     const Pack offset = load_pack(bias + channel, length);
     for (std::size_t row = first_row; row < last_row; ++row) {
       T* place = values + row * channels + channel;
-      Pack z = load_pack(place, length);
-      for_each_lane([&](int k) {
-        const float sum = z.lane[k] + offset.lane[k];
-        z.lane[k] = sum > 0 ? sum : slope * sum;
-      });
-      store_pack(place, length, z);
+      const Pack z = load_pack(place, length) + offset;
+      store_pack(place, length, rectify(z, slope, z));
     }
   }
 };
@@ -67,6 +63,13 @@ struct ActivationPlan {
   }
 };
 
+/// As T would hold the values.
+template <class T>
+__device__ __forceinline__ Pack rounded(Pack values) {
+  for (int k = 0; k < pack_width; ++k) values.lane[k] = to_float(from_float<T>(values.lane[k]));
+  return values;
+}
+
 // First launch: block (chunk, tile). Each thread sums its pack over every lanes-th row of the chunk, then one thread
 // for each channel adds the lanes.
 template <class T>
@@ -87,12 +90,10 @@ struct ActivationBackward {
       Pack value = load_pack(gradient + place, length);
       if (output != nullptr) {
         const Pack activation = load_pack(output + place, length);
-        for_each_lane([&](int k) {
-          value.lane[k] = to_float(from_float<T>(activation.lane[k] > 0 ? value.lane[k] : slope * value.lane[k]));
-        });
+        value = rounded<T>(rectify(activation, slope, value));
         store_pack(gradient + place, length, value);
       }
-      for_each_lane([&](int k) { sum.lane[k] += value.lane[k]; });
+      sum += value;
     }
     return sum;
   }
@@ -105,7 +106,7 @@ struct ActivationBackward {
     const auto lane = static_cast<unsigned>(self / tile_packs);
     if (lane < plan.lanes() && channel < plan.channels) {
       const Pack sum = sum_of_rows(channel, pack_length(plan.channels, channel), lane);
-      for_each_lane([&](int k) { sums[lane * tile_channels + in_tile + k] = sum.lane[k]; });
+      store_pack(sums + lane * tile_channels + in_tile, pack_width, sum);
     }
     __syncthreads();
     if (self >= tile_channels || first_channel + self >= plan.channels) return;

@@ -133,15 +133,14 @@ struct ComposeCanvases {
     const int row = static_cast<int>(pack / packs_per_row);
     const int column = static_cast<int>(pack % packs_per_row) * pack_width;
     if (row >= rules.height) return;
-    Pack values;
-    for (float& value : values.lane) value = 0;
+    StoredPack<float> values = {};
     add_glyphs(canvas, row, column, values);
     if (rules.max_clutter > 0) add_clutter(row, column, values);
-    for (int i = 0; i < pack_width; ++i) values.lane[i] = at_most_1(values.lane[i]);
+    for (int i = 0; i < pack_width; ++i) values.element[i] = at_most_1(values.element[i]);
     if (rules.has_options()) set_tone(values);
     if (rules.noise > 0) add_noise(random, row, column, values);
     StoredPack<T> stored;
-    for (int i = 0; i < pack_width; ++i) stored.element[i] = store(values.lane[i]);
+    for (int i = 0; i < pack_width; ++i) stored.element[i] = store(values.element[i]);
     T* place = output + (static_cast<std::size_t>(canvas) * rules.height + row) * rules.width + column;
     store_elements(place, pack_length(rules.width, column), stored);
   }
@@ -163,7 +162,7 @@ struct ComposeCanvases {
                                  rules.min_size, rules.max_size);
   }
 
-  __device__ void add_glyphs(unsigned canvas, int row, int column, Pack& values) const {
+  __device__ void add_glyphs(unsigned canvas, int row, int column, StoredPack<float>& values) const {
     const Placement* placed = placements + static_cast<std::size_t>(canvas) * capacity;
     const int count = counts[canvas];
     for (int g = 0; g < count; ++g) {
@@ -177,35 +176,35 @@ struct ComposeCanvases {
                              bank.height, bank.width};
       for (int i = 0; i < pack_width; ++i) {
         const float dx = first_dx + static_cast<float>(i);
-        if (fabsf(dx) <= reach_x) values.lane[i] += glyph_value(placement, glyph, dx, dy);
+        if (fabsf(dx) <= reach_x) values.element[i] += glyph_value(placement, glyph, dx, dy);
       }
     }
   }
 
-  __device__ void add_clutter(int row, int column, Pack& values) const {
+  __device__ void add_clutter(int row, int column, StoredPack<float>& values) const {
     const float x = static_cast<float>(column) + 0.5f, y = static_cast<float>(row) + 0.5f;
     const int count = draws().clutter;
     const ClutterShape* drawn = shapes();
     for (int s = 0; s < count; ++s) {
       const ClutterShape& shape = drawn[s];
       if (fabsf(y - shape.cy) > shape.reach) continue;
-      for (int i = 0; i < pack_width; ++i) values.lane[i] += clutter_value(shape, x + static_cast<float>(i), y);
+      for (int i = 0; i < pack_width; ++i) values.element[i] += clutter_value(shape, x + static_cast<float>(i), y);
     }
   }
 
-  __device__ void set_tone(Pack& values) const {
+  __device__ void set_tone(StoredPack<float>& values) const {
     const float contrast = draws().contrast;
     const bool inverted = draws().inverted;
-    for (float& value : values.lane) value = inverted ? 1 - contrast * value : contrast * value;
+    for (float& value : values.element) value = inverted ? 1 - contrast * value : contrast * value;
   }
 
-  __device__ void add_noise(const CanvasRandom& random, int row, int column, Pack& values) const {
+  __device__ void add_noise(const CanvasRandom& random, int row, int column, StoredPack<float>& values) const {
     const int first_index = row * ((rules.width + 3) / 4) + column / 4;
     for (int quarter = 0; quarter < pack_width / 4 && column + 4 * quarter < rules.width; ++quarter) {
       float normals[4];
       draw_normals(random, static_cast<std::uint32_t>(first_index + quarter), normals);
       for (int i = 0; i < 4; ++i) {
-        float& value = values.lane[4 * quarter + i];
+        float& value = values.element[4 * quarter + i];
         value = saturate(value + rules.noise * normals[i]);
       }
     }

@@ -26,10 +26,7 @@ struct ReduceGradients {
 
   __device__ Pack sum_of_shards(std::size_t first, int length) const {
     Pack sum = load_pack(shard_gradients + first, length);
-    for (int shard = 1; shard < shards; ++shard) {
-      const Pack next = load_pack(shard_gradients + shard * parameters + first, length);
-      for_each_lane([&](int k) { sum.lane[k] += next.lane[k]; });
-    }
+    for (int shard = 1; shard < shards; ++shard) sum += load_pack(shard_gradients + shard * parameters + first, length);
     return sum;
   }
 
@@ -42,10 +39,10 @@ struct ReduceGradients {
       const int length = pack_length(parameters, first);
       const Pack sum = sum_of_shards(first, length);
       store_pack(gradient + first, length, sum);
-      for_each_lane([&](int k) { squares.lane[k] += sum.lane[k] * sum.lane[k]; });
+      squares += sum * sum;
     }
     float total = 0;
-    for_each_lane([&](int k) { total += squares.lane[k]; });
+    for (int k = 0; k < pack_width; ++k) total += squares.lane[k];
 
     auto* totals = shared_memory<float>(max_block_threads);
     totals[threadIdx.x] = total;
@@ -125,9 +122,8 @@ struct UpdateArrays {
 __device__ __forceinline__ void update_average(const UpdateArrays& arrays, std::size_t first, int length, float decay,
                                                const Pack& weights) {
   if (arrays.ema == nullptr) return;
-  Pack average = load_pack(arrays.ema + first, length);
-  for_each_lane([&](int k) { average.lane[k] = decay * average.lane[k] + (1 - decay) * weights.lane[k]; });
-  store_pack(arrays.ema + first, length, average);
+  const Pack average = load_pack(arrays.ema + first, length);
+  store_pack(arrays.ema + first, length, decay * average + (1 - decay) * weights);
 }
 
 struct AdamW {
@@ -143,15 +139,12 @@ struct AdamW {
     const int length = pack_length(arrays.parameters, first);
     Pack w = load_pack(arrays.weights + first, length), m = load_pack(arrays.moment1 + first, length);
     Pack v = load_pack(arrays.moment2 + first, length);
-    const Pack gradient = load_pack(arrays.gradient + first, length);
+    const Pack g = f.clip * load_pack(arrays.gradient + first, length);
     const Pack decays = load_pack(arrays.decay_mask + first, length);
-    for_each_lane([&](int k) {
-      const float g = gradient.lane[k] * f.clip;
-      m.lane[k] += (g - m.lane[k]) * (1 - beta1);
-      v.lane[k] = beta2 * v.lane[k] + (1 - beta2) * (g * g);
-      const float shrunk = w.lane[k] - w.lane[k] * (f.learning_rate * weight_decay * decays.lane[k]);
-      w.lane[k] = shrunk - f.step_size * m.lane[k] / (sqrtf(v.lane[k]) * f.root_scale + epsilon);
-    });
+    m = m + (1 - beta1) * (g - m);
+    v = beta2 * v + (1 - beta2) * (g * g);
+    w = w - w * (f.learning_rate * weight_decay * decays);
+    w = w - f.step_size * m / (f.root_scale * square_root(v) + epsilon);
     store_pack(arrays.weights + first, length, w);
     store_pack(arrays.moment1 + first, length, m);
     store_pack(arrays.moment2 + first, length, v);
@@ -173,11 +166,8 @@ struct Sgd {
     Pack w = load_pack(arrays.weights + first, length), m = load_pack(arrays.moment1 + first, length);
     const Pack gradient = load_pack(arrays.gradient + first, length);
     const Pack decays = load_pack(arrays.decay_mask + first, length);
-    for_each_lane([&](int k) {
-      const float g = gradient.lane[k] * f.clip + weight_decay * decays.lane[k] * w.lane[k];
-      m.lane[k] = momentum * m.lane[k] + g;
-      w.lane[k] -= f.learning_rate * m.lane[k];
-    });
+    m = momentum * m + (f.clip * gradient + weight_decay * decays * w);
+    w = w - f.learning_rate * m;
     store_pack(arrays.weights + first, length, w);
     store_pack(arrays.moment1 + first, length, m);
     update_average(arrays, first, length, f.average_decay, w);

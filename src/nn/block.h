@@ -42,6 +42,7 @@ struct ProductShape {
 struct BlockOptions {
   bool training = true;        ///< backward will be called
   bool input_gradient = true;  ///< backward writes the gradient of the input; the first layer needs none
+  bool masks_gradient = true;  ///< of convolutions; else output_gradient is already that before the activation
   bool deterministic = true;   ///< the same bits on every run on the same device
   Precision precision = Precision::tf32;
   int input_group = 0, output_group = 0;  ///< of a convolution's activations; 0 is all channels

@@ -74,17 +74,18 @@ std::unique_ptr<Block> make_convolution(const ConvolutionShape& shape, Activatio
                         activation_format(dimensions.output, options.output_group)};
     const auto kind = options.training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
     const auto forward = describe_forward(engine, kind, any, window, attributes(activation));
+    const float slope = options.masks_gradient ? negative_slope(activation) : 1;
     Passes passes;
     passes.forward = forward_pass(engine, forward, outer);
     if (options.training && !options.input_gradient && StemGradient::fits(shape))
-      passes.stem = std::make_unique<StemGradient>(shape, activation, options.output_group);
+      passes.stem = std::make_unique<StemGradient>(shape, slope, options.output_group);
     else if (options.training)
       passes.backward_weights =
           backward_weights_pass(engine, describe_backward_weights(engine, any, window, forward, attributes()), outer);
     if (options.training && options.input_gradient)
       passes.backward_data =
           backward_data_pass(engine, describe_backward_data(engine, any, window, forward, attributes()), outer);
-    return std::make_unique<OnednnBlock>(std::move(passes), activation);
+    return std::make_unique<OnednnBlock>(std::move(passes), slope);
   });
 }
 

@@ -27,7 +27,7 @@ std::unique_ptr<Block> make_product(const ProductShape& shape, Activation activa
     if (options.training && options.input_gradient)
       passes.backward_data =
           backward_data_pass(engine, describe_backward_data(engine, formats, forward, attributes()), formats);
-    return std::make_unique<OnednnBlock>(std::move(passes), activation);
+    return std::make_unique<OnednnBlock>(std::move(passes), negative_slope(activation));
   });
 }
 

@@ -5,7 +5,8 @@
 #include <utility>
 
 #include "gridspot/error.h"
-#include "kernels/pool.h"
+#include "kernels/average_pool.h"
+#include "kernels/max_pool.h"
 
 namespace gridspot {
 namespace {
@@ -25,8 +26,8 @@ struct Step {
   Buffer<std::uint8_t> choice;
 };
 
-bool is_pool(const NetworkLayer& layer) {
-  return std::holds_alternative<MaxPoolLayer>(layer.spec) || std::holds_alternative<AveragePoolLayer>(layer.spec);
+bool is_max_pool(const NetworkLayer& layer) { return std::holds_alternative<MaxPoolLayer>(layer.spec); }
+bool is_pool(const NetworkLayer& layer) { return is_max_pool(layer) || std::holds_alternative<AveragePoolLayer>(layer.spec);
 }
 
 /// Chooses the layout of every activation. Convolutions get what their library prefers; pools keep a layout; what the
@@ -48,6 +49,12 @@ void choose_groups(Device device, std::vector<Step>& steps) {
     if (!is_pool(step.layer)) break;
     step.output_group = step.input_group;
   }
+}
+
+/// The negative slope of the activation whose derivative the max pool behind it takes along (see max_pool_backward).
+float slope_before(const std::vector<Step>& steps, std::size_t pool) {
+  const auto* layer = pool == 0 ? nullptr : std::get_if<ConvolutionLayer>(&steps[pool - 1].layer.spec);
+  return layer == nullptr ? 1 : negative_slope(layer->activation);
 }
 
 PoolShape pool_shape(const Step& step, int batch) {
@@ -96,8 +103,13 @@ struct NetworkExecutor::Implementation {
     for (std::size_t i = 0; i < steps.size(); ++i) {
       Step& step = steps[i];
       const ImageShape &in = step.layer.input, &out = step.layer.output;
-      const BlockOptions block_options{options.training,  i != first_trained, options.deterministic,
-                                       options.precision, step.input_group,   step.output_group};
+      const BlockOptions block_options{.training = options.training,
+                                       .input_gradient = i != first_trained,
+                                       .masks_gradient = i + 1 == steps.size() || !is_max_pool(steps[i + 1].layer),
+                                       .deterministic = options.deterministic,
+                                       .precision = options.precision,
+                                       .input_group = step.input_group,
+                                       .output_group = step.output_group};
       if (const auto* convolution = std::get_if<ConvolutionLayer>(&step.layer.spec))
         step.block = make_convolution(device,
                                       {batch, in.height, in.width, in.channels, convolution->filters, convolution->size,
@@ -119,7 +131,7 @@ struct NetworkExecutor::Implementation {
     std::size_t largest = 0, largest_choice = 0, workspace_bytes = 0;
     for (auto& step : steps) {
       const std::size_t count = elements(step.layer.output);
-      const bool chooses = std::holds_alternative<MaxPoolLayer>(step.layer.spec);
+      const bool chooses = is_max_pool(step.layer);
       largest = std::max(largest, count);
       if (chooses) largest_choice = std::max(largest_choice, count);
       if (step.block) workspace_bytes = std::max(workspace_bytes, step.block->workspace_bytes());
@@ -152,7 +164,7 @@ struct NetworkExecutor::Implementation {
       const ParameterPlace& p = step.place;
       step.block->forward(stream, {from, weights.subspan(p.weight, p.weight_size), weights.subspan(p.bias, p.bias_size),
                                    to, workspace.span()});
-    } else if (std::holds_alternative<MaxPoolLayer>(step.layer.spec)) {
+    } else if (is_max_pool(step.layer)) {
       max_pool<float>(stream, pool_shape(step, batch), from, to, choice_of(step));
     } else {
       adaptive_average_pool<float>(stream, batch * (in.channels / step.input_group), in.height, in.width,
@@ -169,8 +181,9 @@ struct NetworkExecutor::Implementation {
       step.block->backward(
           stream, {input_of(i), step.output, weights.subspan(p.weight, p.weight_size), output_gradient, input_gradient,
                    gradient.subspan(p.weight, p.weight_size), gradient.subspan(p.bias, p.bias_size), workspace.span()});
-    } else if (std::holds_alternative<MaxPoolLayer>(step.layer.spec)) {
-      max_pool_backward<float>(stream, pool_shape(step, batch), step.choice, output_gradient, input_gradient);
+    } else if (is_max_pool(step.layer)) {
+      max_pool_backward<float>(stream, pool_shape(step, batch), step.choice, step.output, slope_before(steps, i),
+                               output_gradient, input_gradient);
     } else {
       adaptive_average_pool_backward<float>(stream, batch * (in.channels / step.input_group), in.height, in.width,
                                             step.input_group, out.height, out.width, output_gradient, input_gradient);

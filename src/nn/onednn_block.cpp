@@ -103,8 +103,7 @@ void OnednnBlock::forward(Stream&, const Forward& arguments) {
 void OnednnBlock::backward(Stream&, const Backward& arguments) {
   if (passes_.stem) return passes_.stem->run(arguments);
   ensure(passes_.backward_weights != nullptr, "the block was not built for training");
-  if (activation_ != Activation::none)
-    mask_gradient(arguments.output, negative_slope(activation_), arguments.output_gradient);
+  if (slope_ != 1) mask_gradient(arguments.output, slope_, arguments.output_gradient);
   {
     const void* inputs[] = {arguments.input.data, arguments.output_gradient.data};
     void* outputs[] = {arguments.weight_gradient.data, arguments.bias_gradient.data};

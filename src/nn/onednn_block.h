@@ -59,7 +59,8 @@ struct Passes {
 
 class OnednnBlock : public Block {
  public:
-  OnednnBlock(Passes passes, Activation activation) : passes_(std::move(passes)), activation_(activation) {}
+  /// `slope` masks the gradient in backward (see negative_slope); 1 leaves it as it is.
+  OnednnBlock(Passes passes, float slope) : passes_(std::move(passes)), slope_(slope) {}
 
   void forward(Stream& stream, const Forward& arguments) override;
   void backward(Stream& stream, const Backward& arguments) override;
@@ -67,7 +68,7 @@ class OnednnBlock : public Block {
 
  private:
   Passes passes_;
-  Activation activation_;
+  float slope_;
 };
 
 // Passes from descriptions of primitives (see onednn.h), whose formats may differ from `outer`.

@@ -38,17 +38,18 @@ struct Row {
   float slope;
 };
 
+template <bool masked>
 Sums sums_of(const Row& row) {
   Sums sums;
-  const Lanes slope = row.slope - Lanes{};
+  [[maybe_unused]] const Lanes slope = row.slope - Lanes{};
   for (int x = 0; x < row.count; ++x) {
-    const Lanes gradient = load(row.gradient + std::ptrdiff_t(x) * row.group);
-    const Lanes masked =
-        load(row.output + std::ptrdiff_t(x) * row.group) > Lanes{} ? gradient : Lanes(slope * gradient);
+    Lanes gradient = load(row.gradient + std::ptrdiff_t(x) * row.group);
+    if constexpr (masked)
+      gradient = load(row.output + std::ptrdiff_t(x) * row.group) > Lanes{} ? gradient : Lanes(slope * gradient);
     const float* corner = row.image + std::ptrdiff_t(x) * row.stride;
     for (int i = 0; i < taps; ++i)
-      sums.tap[i] += corner[std::ptrdiff_t(i / size) * row.image_width + i % size] * masked;
-    sums.bias += masked;
+      sums.tap[i] += corner[std::ptrdiff_t(i / size) * row.image_width + i % size] * gradient;
+    sums.bias += gradient;
   }
   return sums;
 }
@@ -59,8 +60,8 @@ bool StemGradient::fits(const ConvolutionShape& shape) {
   return shape.input_channels == 1 && shape.size == size && shape.filters % lanes == 0;
 }
 
-StemGradient::StemGradient(const ConvolutionShape& shape, Activation activation, int output_group)
-    : shape_(shape), slope_(negative_slope(activation)), group_(output_group == 0 ? shape.filters : output_group) {
+StemGradient::StemGradient(const ConvolutionShape& shape, float slope, int output_group)
+    : shape_(shape), slope_(slope), group_(output_group == 0 ? shape.filters : output_group) {
   ensure(fits(shape) && group_ % lanes == 0, "the shape is not one that StemGradient is made for");
 }
 
@@ -80,6 +81,7 @@ void StemGradient::run(const Block::Backward& arguments) const {
   const std::size_t image_size = std::size_t(shape_.height) * shape_.width;
   const std::size_t output_size = std::size_t(rows) * columns * shape_.filters;
   const std::size_t row_size = std::size_t(columns) * group_;
+  const auto row_sums = slope_ == 1 ? sums_of<false> : sums_of<true>;
   auto* totals = reinterpret_cast<Sums*>(arguments.workspace.data);
   auto* padded = reinterpret_cast<float*>(totals + shape_.filters / lanes);
   std::fill_n(totals, shape_.filters / lanes, Sums{});
@@ -89,7 +91,7 @@ void StemGradient::run(const Block::Backward& arguments) const {
       const std::size_t first = image * output_size + std::size_t(filter / group_) * rows * row_size + filter % group_;
       Sums sums;
       for (int y = 0; y < rows; ++y)
-        sums.add(sums_of({padded + std::size_t(y) * shape_.stride * padded_width(), padded_width(), shape_.stride,
+        sums.add(row_sums({padded + std::size_t(y) * shape_.stride * padded_width(), padded_width(), shape_.stride,
                           columns, arguments.output.data + first + y * row_size,
                           arguments.output_gradient.data + first + y * row_size, group_, slope_}));
       totals[filter / lanes].add(sums);

@@ -15,8 +15,9 @@ class StemGradient {
   /// Whether it is made for the shape: one input channel, size 3, filters in whole lanes.
   static bool fits(const ConvolutionShape& shape);
 
-  /// `output_group` as in BlockOptions (0: all filters), a multiple of `lanes`.
-  StemGradient(const ConvolutionShape& shape, Activation activation, int output_group);
+  /// `slope` masks the output's gradient (see negative_slope; 1 leaves it as it is). `output_group` as in BlockOptions
+  /// (0: all filters), a multiple of `lanes`.
+  StemGradient(const ConvolutionShape& shape, float slope, int output_group);
 
   [[nodiscard]] std::size_t workspace_bytes() const;
 

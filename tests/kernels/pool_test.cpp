@@ -1,11 +1,12 @@
-#include "kernels/pool.h"
-
 #include <gmock/gmock.h>
 
 #include <array>
 #include <limits>
 
 #include "gridspot/error.h"
+#include "kernels/average_pool.h"
+#include "kernels/max_pool.h"
+#include "tests/reference/activation.h"
 #include "tests/reference/pool.h"
 #include "tests/support/compare.h"
 #include "tests/support/device_test.h"
@@ -53,23 +54,27 @@ class Pool : public test::DeviceTest {
   }
 
   template <class T>
-  void check_max_pool_backward(const PoolShape& shape, Random& random) {
+  void check_max_pool_backward(const PoolShape& shape, float slope, Random& random) {
     Tensor gradient(shape.n, shape.output_height(), shape.output_width(), shape.channels);
     std::vector<std::uint8_t> choice(gradient.values.size());
     for (auto& c : choice) c = static_cast<std::uint8_t>(random.integer(0, shape.size * shape.size - 1));
     const auto values = random.uniforms(choice.size());
+    auto maxima = random.uniforms(slope == 1 ? 0 : choice.size());
+    for (float& value : maxima)
+      if (random.integer(0, 3) == 0) value = 0;  // where ReLU's input was not positive
     gradient.values = test::as_stored<T>(values);
+    if (slope != 1) gradient.values = reference::activation_gradient(gradient.values, test::as_stored<T>(maxima), slope);
     const auto expected = reference::max_pool_backward(shape, choice, gradient);
     const auto result = run([&](Stream& stream) {
       const auto chosen = upload(stream, choice);
-      const auto from = upload(stream, test::to_dtype<T>(values));
+      const auto from = upload(stream, test::to_dtype<T>(values)), output = upload(stream, test::to_dtype<T>(maxima));
       Buffer<T> to(device(), expected.values.size());
       fill_bytes(stream, to.data(), 0x7f, to.size() * sizeof(T));  // every element has to be written
-      max_pool_backward<T>(stream, shape, chosen, from, to);
+      max_pool_backward<T>(stream, shape, chosen, output, slope, from, to);
       return download(stream, to);
     });
     EXPECT_TRUE(test::matches(test::to_floats(result), expected.values, test::tolerance_of<T>()))
-        << testing::PrintToString(shape);
+        << testing::PrintToString(shape) << ", slope " << slope;
   }
 
   template <class T>
@@ -143,12 +148,13 @@ TEST_P(Pool, MaxOfSpecialValues) {
   }
 }
 
-TEST_P(Pool, MaxBackwardSendsEachGradientToItsChoice) {
+TEST_P(Pool, MaxBackwardSendsEachGradientThroughTheActivationToItsChoice) {
   Random random(12);
-  for (const PoolShape& shape : shapes) {
-    check_max_pool_backward<float>(shape, random);
-    check_max_pool_backward<bfloat16>(shape, random);
-  }
+  for (const PoolShape& shape : shapes)
+    for (const float slope : {0.0f, 0.1f, 1.0f}) {
+      check_max_pool_backward<float>(shape, slope, random);
+      check_max_pool_backward<bfloat16>(shape, slope, random);
+    }
 }
 
 TEST_P(Pool, AdaptiveAverageAndItsGradient) {
@@ -210,9 +216,12 @@ TEST_P(Pool, RefusesWhatBreaksTheContract) {
                 testing::ThrowsMessage<InvalidInput>(testing::HasSubstr("max_pool: ")));
     EXPECT_THAT([&] { max_pool<float>(stream, c.shape, input, output, choice); },
                 testing::ThrowsMessage<InvalidInput>(testing::HasSubstr(c.message)));
-    EXPECT_THROW(max_pool_backward<float>(stream, c.shape, choice, output, input), InvalidInput) << c.message;
+    EXPECT_THROW(max_pool_backward<float>(stream, c.shape, choice, output, 0, output, input), InvalidInput) << c.message;
   }
-  const Buffer<float> four(device(), 4), one(device(), 1);
+  const Buffer<float> sixteen(device(), 16), four(device(), 4), one(device(), 1);
+  const Buffer<std::uint8_t> choice(device(), 4);
+  EXPECT_THROW(max_pool_backward<float>(stream, good, choice, four, 1.5f, four, sixteen), InvalidInput);
+  EXPECT_THROW(max_pool_backward<float>(stream, good, choice, {}, 0.1f, four, sixteen), InvalidInput);
   EXPECT_THROW(adaptive_average_pool<float>(stream, 1, 2, 2, 1, 0, 1, four, one), InvalidInput);
   EXPECT_THROW(adaptive_average_pool<float>(stream, 1, 2, 2, 1, 1, 1, four, four), InvalidInput);
   EXPECT_THROW(adaptive_average_pool<float>(stream, 1, 2, 3, 1, 1, 1, four, one), InvalidInput);

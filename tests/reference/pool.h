@@ -1,11 +1,11 @@
 #pragma once
-// Pooling over NHWC from the definitions in kernels/pool.h, in double precision.
+// Pooling over NHWC from the definitions in kernels/max_pool.h and average_pool.h, in double precision.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <vector>
 
-#include "kernels/pool.h"
+#include "kernels/max_pool.h"
 
 namespace gridspot::reference {
 

@@ -1,5 +1,5 @@
 #pragma once
-// Pooling, NHWC.
+// Max pooling, NHWC.
 #include <cstdint>
 
 #include "device/buffer.h"
@@ -21,20 +21,12 @@ template <class T>
 void max_pool(Stream& stream, const PoolShape& shape, DeviceSpan<const T> input, DeviceSpan<T> output,
               DeviceSpan<std::uint8_t> choice);
 
-/// Writes every element of input_gradient: the sum of the gradients of the outputs that chose it.
+/// Writes every element of input_gradient: the sum of the gradients of the outputs that chose it, each times
+/// (output > 0 ? 1 : slope). With a slope below 1 this is the gradient before a (leaky) ReLU that made the input; with
+/// slope 1 it is that of the input, and `output` may be empty. slope in [0, 1]. Enqueues on the stream.
 template <class T>
 void max_pool_backward(Stream& stream, const PoolShape& shape, DeviceSpan<const std::uint8_t> choice,
-                       DeviceSpan<const T> output_gradient, DeviceSpan<T> input_gradient);
-
-/// To [n, output_height, output_width, channels]; output (y, x) is the mean over rows floor(y H / h) ... ceil((y + 1) H / h) - 1
-/// and the columns likewise, as torch.nn.AdaptiveAvgPool2d. Sums in a fixed order. Enqueues on the stream.
-template <class T>
-void adaptive_average_pool(Stream& stream, int n, int height, int width, int channels, int output_height,
-                           int output_width, DeviceSpan<const T> input, DeviceSpan<T> output);
-
-template <class T>
-void adaptive_average_pool_backward(Stream& stream, int n, int height, int width, int channels, int output_height,
-                                    int output_width, DeviceSpan<const T> output_gradient,
-                                    DeviceSpan<T> input_gradient);
+                       DeviceSpan<const T> output, float slope, DeviceSpan<const T> output_gradient,
+                       DeviceSpan<T> input_gradient);
 
 }  // namespace gridspot
