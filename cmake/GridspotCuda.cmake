@@ -1,12 +1,20 @@
 # Decides whether the CUDA side is built: sets GRIDSPOT_WITH_CUDA, enables the language, finds cuDNN and cudnn-frontend.
 set(GRIDSPOT_WITH_CUDA OFF)
 
-# One line that says what is missing; an error where CUDA was asked for.
+# One line that says what is missing; an error where CUDA was asked for, or nothing else is left.
 function(gridspot_cuda_missing reason)
-  if(GRIDSPOT_CUDA STREQUAL "ON")
-    message(FATAL_ERROR "GRIDSPOT_CUDA=ON, but ${reason}")
+  if(GRIDSPOT_CUDA STREQUAL "ON" OR NOT GRIDSPOT_CPU)
+    message(FATAL_ERROR "CUDA was asked for (GRIDSPOT_CUDA=${GRIDSPOT_CUDA}, GRIDSPOT_CPU=${GRIDSPOT_CPU}), but ${reason}")
   endif()
   message(STATUS "CUDA is left out: ${reason}")
+endfunction()
+
+# Where CUDA's libraries came as Python packages.
+function(gridspot_find_cuda_wheels result)
+  execute_process(
+    COMMAND python3 -c "import glob, site; print(*glob.glob(site.getsitepackages()[0] + '/nvidia/*'), sep=';', end='')"
+    OUTPUT_VARIABLE folders ERROR_QUIET)
+  set(${result} "${folders}" PARENT_SCOPE)
 endfunction()
 
 macro(gridspot_find_cuda)
@@ -17,14 +25,17 @@ macro(gridspot_find_cuda)
     return()
   endif()
   find_package(CUDAToolkit QUIET)
-  find_path(CUDNN_INCLUDE_DIR cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS} $ENV{CUDNN_ROOT}/include)
-  find_library(CUDNN_LIBRARY NAMES cudnn HINTS ${CUDAToolkit_LIBRARY_DIR} $ENV{CUDNN_ROOT}/lib)
+  gridspot_find_cuda_wheels(wheels)
+  find_path(CUDNN_INCLUDE_DIR cudnn.h
+    HINTS ${CUDAToolkit_INCLUDE_DIRS} $ENV{CUDNN_ROOT} ${wheels} PATH_SUFFIXES include)
+  find_library(CUDNN_LIBRARY NAMES cudnn libcudnn.so.9
+    HINTS ${CUDAToolkit_LIBRARY_DIR} $ENV{CUDNN_ROOT} ${wheels} PATH_SUFFIXES lib)
   if(NOT CUDNN_INCLUDE_DIR OR NOT CUDNN_LIBRARY)
     gridspot_cuda_missing("cuDNN was not found")
     return()
   endif()
   find_path(CUDNN_FRONTEND_INCLUDE_DIR cudnn_frontend.h
-    HINTS ${PROJECT_SOURCE_DIR}/.deps/cudnn-frontend/include ${PROJECT_SOURCE_DIR}/.carry/cudnn-frontend/include)
+    HINTS ${PROJECT_SOURCE_DIR}/.deps/cudnn-frontend ${wheels} PATH_SUFFIXES include)
   if(NOT CUDNN_FRONTEND_INCLUDE_DIR)
     gridspot_cuda_missing("the headers of cudnn-frontend were not found (./dev deps brings them)")
     return()
@@ -34,6 +45,8 @@ endmacro()
 
 if(NOT GRIDSPOT_CUDA STREQUAL "OFF")
   gridspot_find_cuda()
+elseif(NOT GRIDSPOT_CPU)
+  message(FATAL_ERROR "GRIDSPOT_CUDA=OFF and GRIDSPOT_CPU=OFF leave no device to build for")
 endif()
 
 if(GRIDSPOT_WITH_CUDA)

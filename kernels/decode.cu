@@ -73,8 +73,7 @@ void decode_grid(Stream& stream, const GridHead& head, int n, float threshold, D
   const char* caller = "decode_grid";
   require_head(caller, head);
   require_at_least(caller, "n", n, 0);
-  require(threshold >= 0 && threshold <= 1,
-          "decode_grid: the threshold must lie in [0, 1], it is " + std::to_string(threshold));
+  require_share(caller, "threshold", threshold);
   const std::size_t count = std::size_t(n) * head.cells * head.cells, slots = count * head.predictors;
   require_elements(caller, "predictions", predictions.size, count * head.channels());
   require_elements(caller, "boxes", boxes.size, slots);

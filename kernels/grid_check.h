@@ -1,26 +1,22 @@
 #pragma once
 // Checks of what the launchers of targets, loss, decoding and NMS are given. Host only.
 #include <cmath>
-#include <cstddef>
 #include <string>
 
-#include "gridspot/error.h"
+#include "kernels/check.h"
 #include "kernels/grid.h"
 
 namespace gridspot {
 
-/// Throws InvalidInput unless the array `name` has the elements that `caller` expects.
-inline void require_elements(const char* caller, const char* name, std::size_t found, std::size_t expected) {
-  if (found != expected)
-    throw InvalidInput(std::string(caller) + ": " + name + " must have " + std::to_string(expected) +
-                       " elements, it has " + std::to_string(found));
-}
-
 /// Throws InvalidInput unless value >= least.
 inline void require_at_least(const char* caller, const char* name, int value, int least) {
-  if (value < least)
-    throw InvalidInput(std::string(caller) + ": " + name + " must be at least " + std::to_string(least) + ", it is " +
-                       std::to_string(value));
+  require_that(value >= least, caller, ": ", name, " must be at least ", least, ", it is ", value);
+}
+
+/// Throws InvalidInput unless value lies in [0, 1].
+inline void require_share(const char* caller, const char* name, float value) {
+  if (!(value >= 0 && value <= 1))
+    throw InvalidInput(std::string(caller) + ": the " + name + " must lie in [0, 1], it is " + std::to_string(value));
 }
 
 inline void require_head(const char* caller, const GridHead& head) {

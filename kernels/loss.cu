@@ -190,8 +190,9 @@ GRIDSPOT_KERNEL(GridLoss)
 #if GRIDSPOT_HOST_PASS
 namespace {
 void require_weight(const char* name, float weight) {
-  require(std::isfinite(weight) && weight >= 0,
-          std::string("grid_loss: ") + name + " must be finite and not negative, it is " + std::to_string(weight));
+  if (!std::isfinite(weight) || weight < 0)
+    throw InvalidInput(std::string("grid_loss: ") + name + " must be finite and not negative, it is " +
+                       std::to_string(weight));
 }
 }  // namespace
 

@@ -1,5 +1,5 @@
-// The numbers of a training step. One block: a warp sums each quantity over the canvases of the batch, lane by lane and then
-// across the lanes in a fixed tree. Floor: 20 bytes a canvas.
+// The numbers of a training step. One block: a warp sums each quantity over the canvases of the batch, lane by lane and
+// then across the lanes in a fixed tree. Floor: 20 bytes a canvas.
 #include "device/kernel.h"
 #include "kernels/step_metrics.h"
 #if GRIDSPOT_HOST_PASS
@@ -12,7 +12,7 @@ struct RecordStep {
   static constexpr int max_block_threads = 32;
   const std::uint64_t* step;
   const float* terms;
-  const float* norm;
+  float* norm;
   const std::int32_t* collisions;
   const std::int32_t* unplaced;
   std::size_t canvases;
@@ -29,16 +29,20 @@ struct RecordStep {
 
   __device__ void operator()() const {
     const float share = 1.0f / static_cast<float>(canvases);
-    const StepMetrics metrics{sum(terms, 3) * share, sum(terms + 1, 3) * share, sum(terms + 2, 3) * share, norm[0],
-                              sum(collisions, 1),    sum(unplaced, 1)};
-    if (threadIdx.x == 0) history[*step % capacity] = metrics;
+    StepMetrics metrics{sum(terms, 3) * share, sum(terms + 1, 3) * share, sum(terms + 2, 3) * share, 0,
+                        sum(collisions, 1),    sum(unplaced, 1)};
+    if (threadIdx.x != 0) return;
+    metrics.gradient_norm = *norm;
+    history[*step % capacity] = metrics;
+    const float loss = metrics.objectness + metrics.box + metrics.classes;
+    if (loss - loss != 0) *norm = nanf("");
   }
 };
 
 GRIDSPOT_KERNEL(RecordStep)
 
 #if GRIDSPOT_HOST_PASS
-void record_step(Stream& stream, const std::uint64_t* step, DeviceSpan<const float> terms, DeviceSpan<const float> norm,
+void record_step(Stream& stream, const std::uint64_t* step, DeviceSpan<const float> terms, DeviceSpan<float> norm,
                  DeviceSpan<const std::int32_t> collisions, DeviceSpan<const std::int32_t> unplaced,
                  DeviceSpan<StepMetrics> history) {
   const std::size_t canvases = collisions.size;

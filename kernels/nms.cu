@@ -228,12 +228,9 @@ void suppress(Stream& stream, int n, int slots, DeviceSpan<const Box> boxes, Dev
   require_at_least(caller, "n", n, 0);
   require_at_least(caller, "slots", slots, 0);
   require_at_least(caller, "the detections' capacity", detections.capacity, 0);
-  require(slots <= max_nms_slots,
-          "suppress: an image may have " + std::to_string(max_nms_slots) + " slots, it has " + std::to_string(slots));
-  require(detections.n == n, "suppress: the detections must be of " + std::to_string(n) + " images, they are of " +
-                                 std::to_string(detections.n));
-  require(iou_threshold >= 0 && iou_threshold <= 1,
-          "suppress: the IoU threshold must lie in [0, 1], it is " + std::to_string(iou_threshold));
+  require_that(slots <= max_nms_slots, caller, ": an image may have ", max_nms_slots, " slots, it has ", slots);
+  require_that(detections.n == n, caller, ": the detections must be of ", n, " images, they are of ", detections.n);
+  require_share(caller, "IoU threshold", iou_threshold);
   const std::size_t count = std::size_t(n) * slots;
   require_elements(caller, "boxes", boxes.size, count);
   require_elements(caller, "scores", scores.size, count);

@@ -177,7 +177,10 @@ struct Sgd {
 struct AdvanceStep {
   static constexpr int max_block_threads = 32;
   std::uint64_t* step;
-  __device__ void operator()() const { ++*step; }
+  const float* norm;
+  __device__ void operator()() const {
+    if (norm == nullptr || *norm - *norm == 0) ++*step;
+  }
 };
 
 GRIDSPOT_KERNEL(ReduceGradients)
@@ -268,7 +271,9 @@ void optimizer_step(Stream& stream, const OptimizerSettings& settings, const std
     launch_1d(stream, threads, Sgd{arrays, settings.momentum, settings.weight_decay, factors});
 }
 
-void advance_step(Stream& stream, std::uint64_t* step) { launch(stream, {}, AdvanceStep{step}); }
+void advance_step(Stream& stream, std::uint64_t* step, const float* norm) {
+  launch(stream, {}, AdvanceStep{step, norm});
+}
 #endif
 
 }  // namespace gridspot

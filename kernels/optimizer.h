@@ -42,7 +42,7 @@ void reduce_gradients(Stream& stream, int shards, const OptimizerBuffers& buffer
 void optimizer_step(Stream& stream, const OptimizerSettings& settings, const std::uint64_t* step,
                     const OptimizerBuffers& buffers);
 
-/// ++*step. Enqueues on the stream.
-void advance_step(Stream& stream, std::uint64_t* step);
+/// ++*step; where `norm` (device memory) is given, only if it is finite. Enqueues on the stream.
+void advance_step(Stream& stream, std::uint64_t* step, const float* norm = nullptr);
 
 }  // namespace gridspot

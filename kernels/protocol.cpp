@@ -105,9 +105,6 @@ BoxKind parse_box(std::string_view text) {
   throw InvalidInput("option box: expected tile or tight, found " + quoted(text));
 }
 
-constexpr int clutter_limit = 64;
-constexpr float lowest_contrast = 0.05f;
-
 }  // namespace
 
 Protocol find_protocol(std::string_view name) {
@@ -141,9 +138,9 @@ void validate(const Protocol& protocol) {
   check(protocol.placing != Placing::overlapping || protocol.min_glyphs >= 2,
         "placing 'overlapping' needs min_glyphs of 2 or more");
   check(within(protocol.max_shear, 0, 1), "max_shear must be in [0, 1]");
-  check(protocol.max_clutter >= 0 && protocol.max_clutter <= clutter_limit, "max_clutter must be in [0, 64]");
+  check(protocol.max_clutter >= 0 && protocol.max_clutter <= most_clutter, "max_clutter must be in [0, 64]");
   check(within(protocol.noise, 0, 1), "noise must be in [0, 1]");
-  check(within(protocol.min_contrast, lowest_contrast, 1), "min_contrast must be in [0.05, 1]");
+  check(within(protocol.min_contrast, float(lowest_contrast), 1), "min_contrast must be in [0.05, 1]");
   check(within(protocol.inversion, 0, 1), "inversion must be in [0, 1]");
 }
 
@@ -151,9 +148,9 @@ void set_option(Protocol& protocol, std::string_view option, std::string_view va
   if (option == "noise") {
     protocol.noise = parse_between<float>(option, value, 0, 1);
   } else if (option == "clutter") {
-    protocol.max_clutter = parse_between<int>(option, value, 0, clutter_limit);
+    protocol.max_clutter = parse_between<int>(option, value, 0, most_clutter);
   } else if (option == "min_contrast") {
-    protocol.min_contrast = parse_between<float>(option, value, lowest_contrast, 1);
+    protocol.min_contrast = parse_between<float>(option, value, float(lowest_contrast), 1);
   } else if (option == "inversion") {
     protocol.inversion = parse_between<float>(option, value, 0, 1);
   } else if (option == "shear") {

@@ -37,8 +37,9 @@ struct EncodeTargets {
     for (int i = thread; i < cells * cells; i += threads) canvas_cells[i] = -1;
     int lost = 0;
     for (int object = 0; object < capacity; ++object) {
+      if (canvas_labels[object] < 0) continue;  // the slot's box is undefined
       const int own_cell = cell(canvas_boxes[object]);
-      if (canvas_labels[object] < 0 || own_cell % threads != thread) continue;
+      if (own_cell % threads != thread) continue;
       std::int32_t& owner = canvas_cells[own_cell];
       if (owner >= 0) ++lost;
       if (owner < 0 || area(canvas_boxes[object]) > area(canvas_boxes[owner])) owner = object;

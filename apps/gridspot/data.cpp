@@ -5,10 +5,10 @@
 
 #include "apps/gridspot/commands.h"
 #include "apps/gridspot/signals.h"
+#include "apps/gridspot/usage.h"
 #include "data/canvas_source.h"
 #include "data/fetch.h"
 #include "data/label_files.h"
-#include "gridspot/error.h"
 
 namespace gridspot::app {
 
@@ -64,9 +64,11 @@ int render(const RenderOptions& options) {
   const GlyphBank bank(stream, glyphs);
   CanvasSource source(device, protocol, bank, split, options.seed, canvases_at_once);
   const StopSignals signals;
+  std::int64_t unplaced = 0;
   for (int first = 0; first < options.count; first += canvases_at_once) {
     const auto pixels = source.compose_images(stream, first);
     const auto labels = source.labels(stream);
+    const auto left_out = download(stream, source.scenes().unplaced);
     const std::size_t size = std::size_t(protocol.height) * protocol.width;
     for (int i = 0; i < std::min(canvases_at_once, options.count - first); ++i) {
       if (signals.exit_code() != 0) {
@@ -82,11 +84,14 @@ int render(const RenderOptions& options) {
         classes.push_back(object.label);
       }
       writer->add(canvas, boxes, classes);
+      unplaced += left_out[i];
     }
   }
   writer->finish();
   std::cerr << "Wrote " << writer->count() << ' ' << protocol.name << " canvases of glyphs from " << glyphs.source
-            << " to " << options.out.string() << '\n';
+            << " to " << options.out.string();
+  if (unplaced > 0) std::cerr << "; there was no place for " << unplaced << " glyphs";
+  std::cerr << '\n';
   return 0;
 }
 
@@ -94,17 +99,19 @@ int render(const RenderOptions& options) {
 
 Command add_data_fetch(CLI::App& app) {
   const auto options = std::make_shared<FetchOptions>();
-  app.add_option("name", options->name, "mnist or fashion-mnist")->required();
+  app.add_option("name", options->name, "mnist or fashion-mnist")->required()->check(accepted_by(find_remote_data_set));
   app.add_option("--out", options->out, "folder (default: where gridspot looks for data)");
   return [options] { return fetch_data(*options); };
 }
 
 Command add_data_render(CLI::App& app) {
   const auto options = std::make_shared<RenderOptions>();
-  app.add_option("--protocol", options->protocol, "which canvases")->required();
+  app.add_option("--protocol", options->protocol, "which canvases")->required()->check(accepted_by(find_protocol));
   app.add_option("--count", options->count, "how many")->required()->check(CLI::PositiveNumber);
   app.add_option("--out", options->out, "folder")->required();
-  app.add_option("--seed", options->seed, "of the canvases")->capture_default_str();
+  app.add_option("--seed", options->seed, "of the canvases")
+      ->check(CLI::Range(std::uint64_t{0}, max_seed))
+      ->capture_default_str();
   app.add_option("--format", options->format, "yolo or coco")
       ->check(CLI::IsMember({"yolo", "coco"}))
       ->capture_default_str();
@@ -113,8 +120,12 @@ Command add_data_render(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--data", options->data, "glyphs: auto, builtin, mnist, fashion-mnist or a folder")
       ->capture_default_str();
-  app.add_option("--set", options->settings, "an option of the protocol, e.g. noise=0.1")->allow_extra_args(false);
-  app.add_option("--device", options->device, "auto, cpu, cuda, cuda:N")->capture_default_str();
+  app.add_option("--set", options->settings, "an option of the protocol, e.g. noise=0.1")
+      ->allow_extra_args(false)
+      ->check(accepted_by(check_protocol_option));
+  app.add_option("--device", options->device, "auto, cpu, cuda, cuda:N")
+      ->check(accepted_by(parse_device))
+      ->capture_default_str();
   return [options] { return render(*options); };
 }
 

@@ -3,10 +3,10 @@
 
 #include "apps/gridspot/commands.h"
 #include "apps/gridspot/evaluation_output.h"
+#include "apps/gridspot/signals.h"
+#include "apps/gridspot/usage.h"
 #include "eval/coco_files.h"
-#include "gridspot/error.h"
 #include "train/checkpoint.h"
-#include "train/run_config.h"
 
 namespace gridspot::app {
 
@@ -23,12 +23,23 @@ struct Options {
 
 int eval_model(const Options& options) {
   const Model model = load_model(options.model);
-  const std::string name = options.protocol.empty() ? model.protocol : options.protocol;
-  Protocol protocol = find_protocol(name);
+  const RunConfig trained = config_of(model);
+  Protocol protocol = options.protocol.empty() ? trained.protocol : find_protocol(options.protocol);
   for (const std::string& setting : options.settings) set_option(protocol, setting);
-  const ProtocolEvaluation result =
-      evaluate_on_protocol(model.network, model.weights, parse_device(options.device),
-                           load_glyphs(options.data, Split::test), protocol, options.evaluation, options.threads);
+  EvaluationSettings settings = options.evaluation;
+  settings.detection.precision = trained.precision;
+  const Device device = parse_device(options.device);
+  const GlyphSet glyphs = load_glyphs(options.data, Split::test);
+  const StopSignals signals;
+  std::cerr << "Evaluating " << options.model.string() << " on " << settings.count << ' ' << protocol.name
+            << " canvases of glyphs from " << glyphs.source << ", on " << to_string(device) << '\n';
+  const ProtocolEvaluation result = evaluate_on_protocol(model.network, model.weights, device, glyphs, protocol,
+                                                         settings, options.threads, &signals.flag());
+  if (result.stopped) {
+    std::cerr << "Stopped before the evaluation was done\n";
+    return signals.exit_code();
+  }
+  warn_of_truncation(result);
   if (!options.coco_out.empty()) {
     std::filesystem::create_directories(options.coco_out);
     eval::write_coco_ground_truth(options.coco_out / "ground_truth.json", result.set);
@@ -47,20 +58,30 @@ Command add_eval(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   EvaluationSettings& evaluation = options->evaluation;
   app.add_option("model", options->model, "a model.safetensors")->required();
-  app.add_option("--protocol", options->protocol, "the canvases (default: those it was trained on)");
+  app.add_option("--protocol", options->protocol, "the canvases (default: those it was trained on)")
+      ->check(accepted_by(find_protocol));
   app.add_option("--count", evaluation.count, "canvases")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--seed", evaluation.seed, "in the protocol's test seed space")->capture_default_str();
-  app.add_option("--threshold", evaluation.score_threshold, "lower scores are no detections")
+  app.add_option("--seed", evaluation.seed, "in the protocol's test seed space")
+      ->check(CLI::Range(std::uint64_t{0}, max_seed))
+      ->capture_default_str();
+  app.add_option("--threshold", evaluation.detection.score_threshold, "lower scores are no detections")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
-  app.add_option("--nms", evaluation.nms_threshold, "IoU above which the lower score is suppressed")
+  app.add_option("--nms", evaluation.detection.nms_threshold, "IoU above which the lower score is suppressed")
       ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  app.add_option("--capacity", evaluation.detection.capacity, "detections an image, those with the highest scores")
+      ->check(CLI::Range(1, max_nms_slots))
       ->capture_default_str();
   app.add_option("--data", options->data, "glyphs: auto, builtin, mnist, fashion-mnist or a folder")
       ->capture_default_str();
-  app.add_option("--set", options->settings, "an option of the protocol, e.g. noise=0.1")->allow_extra_args(false);
+  app.add_option("--set", options->settings, "an option of the protocol, e.g. noise=0.1")
+      ->allow_extra_args(false)
+      ->check(accepted_by(check_protocol_option));
   app.add_option("--coco-out", options->coco_out, "folder for COCO's ground_truth.json and detections.json");
-  app.add_option("--device", options->device, "auto, cpu, cuda, cuda:N")->capture_default_str();
+  app.add_option("--device", options->device, "auto, cpu, cuda, cuda:N")
+      ->check(accepted_by(parse_device))
+      ->capture_default_str();
   app.add_option("--threads", options->threads, "processors to use (does not change the result)");
   app.add_flag("--json", options->json, "print one JSON object");
   return [options] { return eval_model(*options); };

@@ -8,10 +8,13 @@
 
 namespace gridspot::app {
 
-/// eval::to_json with the protocol's name, class_accuracy, unplaced and canvases_per_second added.
+/// eval::to_json with the protocol's name, class_accuracy, unplaced, truncated and canvases_per_second added.
 Json evaluation_json(const ProtocolEvaluation& result, const std::string& protocol);
 
 /// The table of classes, and a line with the totals.
 void print_evaluation(std::ostream& out, const ProtocolEvaluation& result, const std::string& protocol);
+
+/// A line on stderr where detections were left out.
+void warn_of_truncation(const ProtocolEvaluation& result);
 
 }  // namespace gridspot::app

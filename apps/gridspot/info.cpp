@@ -3,10 +3,9 @@
 #include <iostream>
 
 #include "apps/gridspot/commands.h"
+#include "apps/gridspot/library_versions.h"
 #include "device/thread_team.h"
-#include "gridspot/protocol.h"
 #include "io/json.h"
-#include "nn/network.h"
 #include "train/checkpoint.h"
 
 namespace gridspot::app {
@@ -30,6 +29,8 @@ Json describe_build() {
              {"processors", available_processors()},
              {"cuda_devices", cuda}};
   if (count == 0) build["cuda"] = reason;
+  Json& libraries = build["libraries"] = Json::object();
+  for (const auto& [library, version] : library_versions()) libraries[library] = version;
   Json presets = Json::array();
   for (const std::string& name : network_presets()) {
     const NetworkSpec spec = load_network(name);
@@ -50,6 +51,8 @@ void print_build(const Json& build) {
             << ", " << build["processors"] << " processors\n";
   if (build.contains("cuda")) std::cout << "cuda     " << build["cuda"].get<std::string>() << '\n';
   for (const Json& name : build["cuda_devices"]) std::cout << "cuda     " << name.get<std::string>() << '\n';
+  for (const auto& [library, version] : build["libraries"].items())
+    std::cout << "library  " << library << ' ' << version.get<std::string>() << '\n';
   for (const Json& preset : build["presets"])
     std::cout << "preset   " << std::left << std::setw(9) << preset["name"].get<std::string>() << preset["input"][1]
               << "x" << preset["input"][0] << ", grid " << preset["cells"] << "x" << preset["cells"] << ", "

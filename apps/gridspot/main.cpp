@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "apps/gridspot/commands.h"
-#include "gridspot/error.h"
+#include "apps/gridspot/usage.h"
 
 namespace {
 
@@ -36,14 +36,16 @@ int run(int argc, char** argv) {
 
   try {
     root.parse(argc, argv);
+    for (const auto& [command, execute] : commands)
+      if (command->parsed()) return execute();
   } catch (const CLI::Success& success) {
     return root.exit(success);
   } catch (const CLI::ParseError& error) {
-    root.exit(error, std::cout, std::cerr);
-    return code(ExitCode::usage);
+    if (const std::string unknown = app::unknown_subcommand(root, argc, argv); !unknown.empty())
+      std::cerr << "gridspot: " << unknown << '\n';
+    else
+      root.exit(error, std::cout, std::cerr);
   }
-  for (const auto& [command, execute] : commands)
-    if (command->parsed()) return execute();
   return code(ExitCode::usage);
 }
 

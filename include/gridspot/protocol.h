@@ -37,8 +37,12 @@ std::vector<std::string> protocol_names();
 /// Throws InvalidInput that names the first field that is out of its range.
 void validate(const Protocol& protocol);
 
-/// Sets one option from text: "noise" [0, 1], "clutter" [0, 64], "min_contrast" [0.05, 1], "inversion" [0, 1],
-/// "shear" [0, 1], "box" (tile or tight). Throws InvalidInput for an unknown option or a value outside its range.
+inline constexpr int most_clutter = 64;
+inline constexpr double lowest_contrast = 0.05;
+
+/// Sets one option from text: "noise" [0, 1], "clutter" [0, most_clutter], "min_contrast" [lowest_contrast, 1],
+/// "inversion" [0, 1], "shear" [0, 1], "box" (tile or tight). Throws InvalidInput for an unknown option or a value
+/// outside its range.
 void set_option(Protocol& protocol, std::string_view option, std::string_view value);
 /// The same from "option=value".
 void set_option(Protocol& protocol, std::string_view assignment);

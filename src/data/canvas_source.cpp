@@ -13,6 +13,9 @@ CanvasSource::CanvasSource(Device device, const Protocol& protocol, const GlyphB
       image_(device, std::size_t(batch) * protocol.height * protocol.width) {
   Stream stream(device);
   step_ = upload(stream, std::vector<std::uint64_t>{0});
+  // Empty slots are never written, but labels() brings all to the host.
+  fill_bytes(stream, scenes_.boxes.data(), 0, scenes_.boxes.size() * sizeof(Box));
+  stream.synchronize();
 }
 
 void CanvasSource::sample(Stream& stream, int first) {

@@ -40,9 +40,9 @@ Colour from_hue(float hue) {
 }
 
 /// A coordinate as an index of a pixel edge; far outside (or not a number) it stays representable.
-int round_to_edge(float value, int limit) {
+int round_to_edge(double value, int limit) {
   if (std::isnan(value)) return 0;
-  return static_cast<int>(std::lround(std::clamp(value, -1.0f, float(limit) + 1)));
+  return static_cast<int>(std::lround(std::clamp(value, -1.0, double(limit) + 1)));
 }
 
 void paste(Image& image, const Image& part, int top, int left) {
@@ -51,11 +51,6 @@ void paste(Image& image, const Image& part, int top, int left) {
 }
 
 }  // namespace
-
-PixelBox to_pixels(const Box& box, int height, int width) {
-  return {(box.cx - box.w / 2) * width, (box.cy - box.h / 2) * height, (box.cx + box.w / 2) * width,
-          (box.cy + box.h / 2) * height};
-}
 
 Colour class_colour(int class_index) {
   const auto index = static_cast<std::size_t>(std::max(class_index, 0));
@@ -79,11 +74,11 @@ void fill_rectangle(Image& image, int left, int top, int right, int bottom, Colo
 }
 
 void draw_rectangle(Image& image, const PixelBox& box, Colour colour, int thickness) {
-  if (!(box.left < image.width && box.right > 0 && box.top < image.height && box.bottom > 0)) return;
-  const int left = std::max(round_to_edge(box.left, image.width) - thickness, 0);
-  const int top = std::max(round_to_edge(box.top, image.height) - thickness, 0);
-  const int right = std::min(round_to_edge(box.right, image.width) + thickness, image.width);
-  const int bottom = std::min(round_to_edge(box.bottom, image.height) + thickness, image.height);
+  if (!(box.x < image.width && box.right() > 0 && box.y < image.height && box.bottom() > 0)) return;
+  const int left = std::max(round_to_edge(box.x, image.width) - thickness, 0);
+  const int top = std::max(round_to_edge(box.y, image.height) - thickness, 0);
+  const int right = std::min(round_to_edge(box.right(), image.width) + thickness, image.width);
+  const int bottom = std::min(round_to_edge(box.bottom(), image.height) + thickness, image.height);
   fill_rectangle(image, left, top, right, std::min(top + thickness, bottom), colour);
   fill_rectangle(image, left, std::max(bottom - thickness, top), right, bottom, colour);
   fill_rectangle(image, left, top, std::min(left + thickness, right), bottom, colour);
@@ -112,8 +107,8 @@ void draw_detection(Image& image, const PixelBox& box, std::string_view label, C
   if (label.empty()) return;
   const Colour ink = brightness(colour) > 128 ? Colour{0, 0, 0} : Colour{255, 255, 255};
   const int height = text_height(scale), width = text_width(label, scale);
-  const int box_left = round_to_edge(box.left, image.width) - scale;
-  const int box_top = round_to_edge(box.top, image.height) - scale;
+  const int box_left = round_to_edge(box.x, image.width) - scale;
+  const int box_top = round_to_edge(box.y, image.height) - scale;
   const int left = std::max(std::min(box_left, image.width - width), 0);
   const int top = box_top >= height ? box_top - height : std::max(box_top, 0);
   draw_text(image, left, top, label, ink, colour, scale);

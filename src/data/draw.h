@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "data/image.h"
-#include "gridspot/box.h"
+#include "data/pixel_box.h"
 
 namespace gridspot {
 
@@ -13,14 +13,6 @@ struct Colour {
   std::uint8_t red = 0, green = 0, blue = 0;
   bool operator==(const Colour&) const = default;
 };
-
-/// A box in pixels: columns [left, right), rows [top, bottom).
-struct PixelBox {
-  float left = 0, top = 0, right = 0, bottom = 0;
-};
-
-/// From a box normalised to the image.
-PixelBox to_pixels(const Box& box, int height, int width);
 
 /// A colour of its own for each class; bright enough to be seen on black. Never fails: after the first twelve, hues
 /// follow that differ from their neighbours but may come near those of other classes.

@@ -1,24 +1,18 @@
 #include "data/label_files.h"
 
-#include <array>
-#include <cstdio>
-#include <nlohmann/json.hpp>
-
-#include "data/draw.h"
+#include "data/coco.h"
 #include "data/files.h"
 #include "gridspot/error.h"
 #include "io/atomic_file.h"
+#include "io/json.h"
 
 namespace gridspot {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
-/// A JSON string is a YAML string too; bytes that are no UTF-8 are replaced.
-std::string json_string(const std::string& text) {
-  return json(text).dump(-1, ' ', false, json::error_handler_t::replace);
-}
+/// A JSON string is a YAML string too.
+std::string yaml_string(const std::string& text) { return to_line(Json(text)); }
 
 class YoloWriter final : public LabelWriter {
  public:
@@ -27,59 +21,38 @@ class YoloWriter final : public LabelWriter {
   }
 
   void finish() override {
-    std::string yaml = "path: " + json_string(fs::absolute(folder_).lexically_normal().string()) +
+    std::string yaml = "path: " + yaml_string(fs::absolute(folder_).lexically_normal().string()) +
                        "\ntrain: images\nval: images\nnc: " + std::to_string(class_names_.size()) + "\nnames:\n";
     for (std::size_t i = 0; i < class_names_.size(); ++i)
-      yaml += "  " + std::to_string(i) + ": " + json_string(class_names_[i]) + "\n";
+      yaml += "  " + std::to_string(i) + ": " + yaml_string(class_names_[i]) + "\n";
     write_file_atomically(folder_ / "data.yaml", yaml);
   }
 
  private:
-  void add_labels(const std::string& stem, const Image&, std::span<const Box> boxes,
+  void add_labels(const fs::path& name, const Image&, std::span<const Box> boxes,
                   std::span<const std::int32_t> labels) override {
     std::string lines;
     for (std::size_t i = 0; i < boxes.size(); ++i) lines += format_yolo_line({labels[i], boxes[i]}) + "\n";
-    write_file(folder_ / "labels" / (stem + ".txt"), lines);
+    write_file(folder_ / "labels" / fs::path(name).replace_extension(".txt"), lines);
   }
 };
 
 class CocoWriter final : public LabelWriter {
  public:
-  CocoWriter(const fs::path& folder, const std::vector<std::string>& class_names) : LabelWriter(folder, class_names) {}
-
-  void finish() override {
-    std::string categories;
-    for (std::size_t i = 0; i < class_names_.size(); ++i)
-      append(categories, "{\"id\":" + std::to_string(i) + ",\"name\":" + json_string(class_names_[i]) +
-                             ",\"supercategory\":\"glyph\"}");
-    const std::array<std::string_view, 7> pieces{
-        "{\"images\":[", images_, "],\n\"annotations\":[", annotations_, "],\n\"categories\":[", categories, "]}\n"};
-    write_file_atomically(folder_ / "annotations.json", pieces);
+  CocoWriter(const fs::path& folder, const std::vector<std::string>& class_names) : LabelWriter(folder, class_names) {
+    data_.class_names = class_names;
   }
+
+  void finish() override { write_coco(folder_ / "annotations.json", data_); }
 
  private:
-  static void append(std::string& list, const std::string& element) { list += (list.empty() ? "\n" : ",\n") + element; }
-
-  void add_labels(const std::string& stem, const Image& canvas, std::span<const Box> boxes,
+  void add_labels(const fs::path& name, const Image& canvas, std::span<const Box> boxes,
                   std::span<const std::int32_t> labels) override {
-    append(
-        images_,
-        json{{"id", count()}, {"file_name", stem + ".png"}, {"height", canvas.height}, {"width", canvas.width}}.dump());
-    for (std::size_t i = 0; i < boxes.size(); ++i) {
-      const PixelBox box = to_pixels(boxes[i], canvas.height, canvas.width);
-      const double width = double(box.right) - box.left, height = double(box.bottom) - box.top;
-      append(annotations_, json{{"id", next_annotation_++},
-                                {"image_id", count()},
-                                {"category_id", labels[i]},
-                                {"bbox", {double(box.left), double(box.top), width, height}},
-                                {"area", width * height},
-                                {"iscrowd", 0}}
-                               .dump());
-    }
+    data_.images.push_back({name.string(), canvas.height, canvas.width});
+    for (std::size_t i = 0; i < boxes.size(); ++i) data_.annotations.push_back({count(), labels[i], boxes[i]});
   }
 
-  std::string images_, annotations_;  // the elements of the two lists, as JSON
-  int next_annotation_ = 1;
+  CocoDataSet data_;
 };
 
 }  // namespace
@@ -104,10 +77,9 @@ void LabelWriter::add(const Image& canvas, std::span<const Box> boxes, std::span
   for (const std::int32_t label : labels)
     require(label >= 0 && label < classes,
             place + "label " + std::to_string(label) + ", but there are " + std::to_string(classes) + " classes");
-  char stem[16];
-  std::snprintf(stem, sizeof stem, "%06d", count_);
-  write_png(folder_ / "images" / (std::string(stem) + ".png"), canvas);
-  add_labels(stem, canvas, boxes, labels);
+  const std::string name = numbered_image_name(static_cast<std::size_t>(count_));
+  write_png(folder_ / "images" / name, canvas);
+  add_labels(name, canvas, boxes, labels);
   ++count_;
 }
 

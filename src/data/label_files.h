@@ -21,8 +21,7 @@ LabelFormat parse_label_format(std::string_view text);
 /// Takes canvases one at a time; canvas i becomes images/<i as six digits>.png.
 ///
 /// YOLO: labels/<i>.txt with one line "class cx cy w h" a box (normalised, 6 decimals; see Box), and data.yaml.
-/// COCO: annotations.json; image ids and category ids are the indices of canvas and class, annotation ids start at 1,
-/// bbox is x, y, w, h of the upper left corner and the size in pixels.
+/// COCO: annotations.json (see write_coco).
 ///
 /// data.yaml and annotations.json appear, complete, when finish() is called: a folder without them is unfinished.
 class LabelWriter {
@@ -35,8 +34,8 @@ class LabelWriter {
 
  protected:
   LabelWriter(std::filesystem::path folder, std::vector<std::string> class_names);
-  /// `stem` is the file name of the canvas without extension.
-  virtual void add_labels(const std::string& stem, const Image& canvas, std::span<const Box> boxes,
+  /// `name` is the canvas's file name.
+  virtual void add_labels(const std::filesystem::path& name, const Image& canvas, std::span<const Box> boxes,
                           std::span<const std::int32_t> labels) = 0;
 
   std::filesystem::path folder_;

@@ -108,13 +108,13 @@ void copy_to_host(Stream& stream, void* host, const void* device, std::size_t by
 
 void copy_on_device(Stream& stream, void* to, const void* from, std::size_t bytes) {
   if (bytes == 0) return;
-  if (stream.is_cuda()) return cuda::copy(stream.native(), to, from, bytes);
+  if (stream.is_cuda()) return cuda::copy(stream.device().index, stream.native(), to, from, bytes);
   std::memcpy(to, from, bytes);
 }
 
 void fill_bytes(Stream& stream, void* device, int byte, std::size_t bytes) {
   if (bytes == 0) return;
-  if (stream.is_cuda()) return cuda::fill(stream.native(), device, byte, bytes);
+  if (stream.is_cuda()) return cuda::fill(stream.device().index, stream.native(), device, byte, bytes);
   std::memset(device, byte, bytes);
 }
 

@@ -12,8 +12,8 @@ cudaStream_t as_stream(void* stream) { return static_cast<cudaStream_t>(stream);
 void check(cudaError_t status, const char* what, std::source_location where) {
   if (status == cudaSuccess) return;
   cudaGetLastError();
-  const std::string text = std::string(what) + " failed: " + cudaGetErrorString(status) + " (" + where.file_name() + ":" +
-                           std::to_string(where.line()) + ")";
+  const std::string text = std::string(what) + " failed: " + cudaGetErrorString(status) + " (" + where.file_name() +
+                           ":" + std::to_string(where.line()) + ")";
   if (status == cudaErrorMemoryAllocation) throw OutOfMemory(text);
   throw DeviceError(text);
 }
@@ -65,13 +65,18 @@ void destroy_stream(int device, void* stream) noexcept {
   cudaStreamDestroy(as_stream(stream));
 }
 
-void synchronize(void* stream) { check(cudaStreamSynchronize(as_stream(stream)), "cudaStreamSynchronize"); }
+void synchronize(int device, void* stream) {
+  make_current(device);
+  check(cudaStreamSynchronize(as_stream(stream)), "cudaStreamSynchronize");
+}
 
-void copy(void* stream, void* to, const void* from, std::size_t bytes) {
+void copy(int device, void* stream, void* to, const void* from, std::size_t bytes) {
+  make_current(device);
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, as_stream(stream)), "cudaMemcpyAsync");
 }
 
-void fill(void* stream, void* to, int byte, std::size_t bytes) {
+void fill(int device, void* stream, void* to, int byte, std::size_t bytes) {
+  make_current(device);
   check(cudaMemsetAsync(to, byte, bytes, as_stream(stream)), "cudaMemsetAsync");
 }
 

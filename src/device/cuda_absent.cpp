@@ -16,9 +16,9 @@ void* allocate(int, std::size_t) { absent(); }
 void release(int, void*) noexcept {}
 void* create_stream(int) { absent(); }
 void destroy_stream(int, void*) noexcept {}
-void synchronize(void*) { absent(); }
-void copy(void*, void*, const void*, std::size_t) { absent(); }
-void fill(void*, void*, int, std::size_t) { absent(); }
+void synchronize(int, void*) { absent(); }
+void copy(int, void*, void*, const void*, std::size_t) { absent(); }
+void fill(int, void*, void*, int, std::size_t) { absent(); }
 void make_current(int) { absent(); }
 
 }  // namespace gridspot::cuda

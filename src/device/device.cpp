@@ -5,19 +5,24 @@
 
 #include "device/cuda.h"
 #include "gridspot/error.h"
+#include "simt/runtime.h"
 
 namespace gridspot {
 
 int cuda_device_count(std::string* reason) { return cuda::device_count(reason); }
 
 Device parse_device(std::string_view text) {
-  if (text == "cpu") return {DeviceKind::cpu, 0};
+  const char* const no_cpu = simt::Runtime::absence();
+  if (text == "cpu") {
+    if (no_cpu) throw NoDevice("device 'cpu' cannot be used: " + std::string(no_cpu));
+    return {DeviceKind::cpu, 0};
+  }
   std::string reason;
   const int count = text == "auto" || text.starts_with("cuda") ? cuda_device_count(&reason) : 0;
-  if (text == "auto") return {count > 0 ? DeviceKind::cuda : DeviceKind::cpu, 0};
+  if (text == "auto" && count == 0 && !no_cpu) return {DeviceKind::cpu, 0};
 
   int index = 0;
-  bool valid = text == "cuda";
+  bool valid = text == "auto" || text == "cuda";
   if (text.starts_with("cuda:")) {
     const char* end = text.data() + text.size();
     const auto [stop, error] = std::from_chars(text.data() + 5, end, index);

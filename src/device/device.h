@@ -14,7 +14,7 @@ struct Device {
 };
 
 /// "auto" (the first CUDA device if there is one, else the CPU), "cpu", "cuda" or "cuda:N".
-/// Throws InvalidInput for any other text and NoDevice for a device that is not there.
+/// Throws InvalidInput for any other text and NoDevice for a device that is not there or not part of this build.
 Device parse_device(std::string_view text);
 
 /// "cpu" or "cuda:N".

@@ -32,6 +32,7 @@
 #include <string_view>
 
 #include "device/buffer.h"
+#include "device/cuda.h"
 #include "device/stream.h"
 #include "gridspot/error.h"
 #include "simt/intrinsics.h"
@@ -82,8 +83,8 @@ std::string kernel_name() {
 
 /// "grid (2,1,1), block (256,1,1), 0 bytes of shared memory".
 inline std::string to_string(const LaunchShape& shape) {
-  const auto text = [](std::string what, const Dim3& d) {
-    return what.append(std::to_string(d.x)).append(",").append(std::to_string(d.y)).append(",").append(std::to_string(d.z));
+  const auto text = [](const std::string& what, const Dim3& d) {
+    return what + std::to_string(d.x) + "," + std::to_string(d.y) + "," + std::to_string(d.z);
   };
   return text("grid (", shape.grid) + text("), block (", shape.block) + "), " + std::to_string(shape.shared_bytes) +
          " bytes of shared memory";
@@ -96,9 +97,13 @@ void launch(Stream& stream, const LaunchShape& shape, const Kernel& kernel) {
   static_assert(Kernel::max_block_threads % 32 == 0 && Kernel::max_block_threads <= 1024);
   if (shape.grid.count() == 0 || shape.block.count() == 0) return;
   if (const char* broken = broken_launch_rule(shape, Kernel::max_block_threads))
-    throw InvalidInput("kernel " + kernel_name<Kernel>() + ": " + broken + "; it was launched with " + to_string(shape));
+    throw InvalidInput("kernel " + kernel_name<Kernel>() + ": " + broken + "; it was launched with " +
+                       to_string(shape));
 #if GRIDSPOT_WITH_CUDA
-  if (stream.is_cuda()) return cuda::launch_kernel(stream.native(), shape, kernel);
+  if (stream.is_cuda()) {
+    cuda::make_current(stream.device().index);
+    return cuda::launch_kernel(stream.native(), shape, kernel);
+  }
 #endif
   stream.runtime().run(shape, kernel, &kernel_name<Kernel>);
 }
@@ -136,19 +141,20 @@ void launch_kernel(void* stream, const LaunchShape& shape, const Kernel& kernel)
   constexpr std::size_t shared_without_opt_in = 48 * 1024;
   const auto entry = &kernel_entry<Kernel>;
   if (shape.shared_bytes > shared_without_opt_in)
-    check_launch(cudaFuncSetAttribute(entry, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                      static_cast<int>(shape.shared_bytes)),
-                 __PRETTY_FUNCTION__);
-  entry<<<dim3(shape.grid.x, shape.grid.y, shape.grid.z), dim3(shape.block.x, shape.block.y, shape.block.z),
-          shape.shared_bytes, static_cast<cudaStream_t>(stream)>>>(kernel);
+    check_launch(
+        cudaFuncSetAttribute(entry, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shape.shared_bytes)),
+        __PRETTY_FUNCTION__);
+  const dim3 grid(shape.grid.x, shape.grid.y, shape.grid.z), block(shape.block.x, shape.block.y, shape.block.z);
+  // clang-format off
+  entry<<<grid, block, shape.shared_bytes, static_cast<cudaStream_t>(stream)>>>(kernel);
+  // clang-format on
   check_launch(cudaGetLastError(), __PRETTY_FUNCTION__);
 }
 
 }  // namespace gridspot::cuda
 
-/// Compiles the kernel for the GPU. Once for each kernel (and each instance of a kernel template), outside any function.
-#define GRIDSPOT_KERNEL(...)                                                                      \
-  template void gridspot::cuda::launch_kernel<__VA_ARGS__>(void*, const gridspot::LaunchShape&,   \
-                                                           const __VA_ARGS__&);
+/// Compiles the kernel for the GPU. Once for each kernel (each instance of a kernel template), outside any function.
+#define GRIDSPOT_KERNEL(...) \
+  template void gridspot::cuda::launch_kernel<__VA_ARGS__>(void*, const gridspot::LaunchShape&, const __VA_ARGS__&);
 
 #endif

@@ -9,7 +9,7 @@
 namespace gridspot {
 
 enum class Stage { scene, canvas, targets, forward, loss, backward, optimizer, decode, nms };
-inline constexpr std::array<const char*, 9> stage_names{"scene", "canvas",    "targets", "forward", "loss",
+inline constexpr std::array<const char*, 9> stage_names{"scene",    "canvas",    "targets", "forward", "loss",
                                                         "backward", "optimizer", "decode",  "nms"};
 
 /// Seconds spent in each stage. Synchronises the stream around each, so it is for measuring only. One thread at a time.
@@ -22,7 +22,8 @@ class StageClock {
     const auto start = std::chrono::steady_clock::now();
     work();
     stream.synchronize();
-    seconds_[static_cast<int>(stage)] += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    seconds_[static_cast<int>(stage)] +=
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
   [[nodiscard]] double seconds(Stage stage) const { return seconds_[static_cast<int>(stage)]; }
   void add(const StageClock& other) {

@@ -28,7 +28,7 @@ Stream& Stream::operator=(Stream&& other) noexcept {
 }
 
 void Stream::synchronize() {
-  if (is_cuda()) cuda::synchronize(native_);
+  if (is_cuda()) cuda::synchronize(device_.index, native_);
 }
 
 }  // namespace gridspot

@@ -19,8 +19,8 @@ class ThreadTeam {
 
   [[nodiscard]] int size() const { return static_cast<int>(threads_.size()) + 1; }
 
-  /// Calls task(number, member) for every number below `count`; returns when all have returned. If some throw, the exception
-  /// of the lowest member is rethrown after the rest has finished.
+  /// Calls task(number, member) for every number below `count`; returns when all have returned. If some throw, the
+  /// exception of the lowest member is rethrown after the rest has finished.
   void run(int count, const std::function<void(int number, int member)>& task);
 
  private:

@@ -10,6 +10,7 @@
 #include "eval/matching.h"
 #include "eval/score_order.h"
 #include "gridspot/error.h"
+#include "kernels/grid_math.h"
 
 namespace gridspot::eval {
 namespace {
@@ -216,13 +217,9 @@ double mean_over_classes(const std::vector<ClassEvaluation>& per_class, double C
 
 double collision_ceiling(const EvaluationSet& set, int cells) {
   require(cells >= 1, "cells must be at least 1, found " + std::to_string(cells));
-  const auto cell_of = [cells](float center) {
-    const float cell = std::floor(center * static_cast<float>(cells));
-    return static_cast<int>(std::clamp(cell, 0.0f, static_cast<float>(cells - 1)));
-  };
   std::set<std::array<int, 3>> occupied;
   for (const auto& object : set.objects)
-    occupied.insert({object.image, cell_of(object.box.cy), cell_of(object.box.cx)});
+    occupied.insert({object.image, cell_of(object.box.cy, cells), cell_of(object.box.cx, cells)});
   return set.objects.empty() ? 1 : static_cast<double>(occupied.size()) / static_cast<double>(set.objects.size());
 }
 

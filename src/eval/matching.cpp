@@ -4,14 +4,9 @@
 
 namespace gridspot::eval {
 
-PixelBox to_pixels(const Box& box, const ImageSize& image) {
-  const double cx = box.cx, cy = box.cy, w = box.w, h = box.h;
-  return {(cx - w / 2) * image.width, (cy - h / 2) * image.height, w * image.width, h * image.height};
-}
-
 double intersection_over_union(const PixelBox& a, const PixelBox& b) {
-  const double width = std::min(a.x + a.width, b.x + b.width) - std::max(a.x, b.x);
-  const double height = std::min(a.y + a.height, b.y + b.height) - std::max(a.y, b.y);
+  const double width = std::min(a.right(), b.right()) - std::max(a.x, b.x);
+  const double height = std::min(a.bottom(), b.bottom()) - std::max(a.y, b.y);
   if (!(width > 0 && height > 0)) return 0;
   const double intersection = width * height;
   return intersection / (a.area() + b.area() - intersection);

@@ -1,22 +1,18 @@
 #pragma once
-// Boxes in pixels, their overlap, and which detection takes which object.
+// The overlap of boxes, and which detection takes which object.
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
 
+#include "data/pixel_box.h"
 #include "eval/evaluation.h"
 
 namespace gridspot::eval {
 
-/// The left upper corner and the size, in pixels: what COCO's files hold and its evaluation computes with.
-struct PixelBox {
-  double x = 0, y = 0, width = 0, height = 0;
-  [[nodiscard]] double area() const { return width * height; }
-};
-
-/// width = w * image width, x = (cx - w / 2) * image width, in double precision.
-PixelBox to_pixels(const Box& box, const ImageSize& image);
+inline PixelBox to_pixels(const Box& box, const ImageSize& image) {
+  return gridspot::to_pixels(box, image.height, image.width);
+}
 
 /// Intersection over union; 0 where the boxes share no area.
 double intersection_over_union(const PixelBox& a, const PixelBox& b);

@@ -8,7 +8,6 @@
 #include "device/thread_team.h"
 #include "gridspot/error.h"
 #include "kernels/targets.h"
-#include "nn/detector.h"
 
 namespace gridspot {
 
@@ -19,7 +18,7 @@ constexpr int canvases_at_once = 32;
 struct BatchResult {
   std::vector<eval::Object> objects;
   std::vector<eval::Detection> detections;
-  std::int64_t object_cells = 0, right_cells = 0, unplaced = 0;
+  std::int64_t object_cells = 0, right_cells = 0, unplaced = 0, truncated = 0;
 };
 
 /// One thread's share of the work.
@@ -32,8 +31,7 @@ class Worker {
         stream_(device),
         bank_(stream_, glyphs),
         source_(device, protocol, bank_, Split::test, settings.seed, canvases_at_once),
-        detector_(network, device, canvases_at_once,
-                  {.score_threshold = settings.score_threshold, .nms_threshold = settings.nms_threshold}),
+        detector_(network, device, canvases_at_once, settings.detection),
         weights_(upload(stream_, weights)),
         cell_object_(device, std::size_t(canvases_at_once) * head_.cells * head_.cells),
         collisions_(device, canvases_at_once) {}
@@ -63,14 +61,17 @@ class Worker {
   void collect_detections(const DetectionsView& found, int first, int count, BatchResult& result) {
     const std::size_t slots = std::size_t(found.n) * found.capacity;
     const auto counts = download(stream_, DeviceSpan<const std::int32_t>(found.counts, found.n));
+    const auto truncated = download(stream_, DeviceSpan<const std::int32_t>(found.truncated, found.n));
     const auto boxes = download(stream_, DeviceSpan<const Box>(found.boxes, slots));
     const auto scores = download(stream_, DeviceSpan<const float>(found.scores, slots));
     const auto classes = download(stream_, DeviceSpan<const std::int32_t>(found.classes, slots));
-    for (int canvas = 0; canvas < count; ++canvas)
+    for (int canvas = 0; canvas < count; ++canvas) {
+      result.truncated += truncated[canvas];
       for (int i = 0; i < counts[canvas]; ++i) {
         const std::size_t slot = std::size_t(canvas) * found.capacity + i;
         result.detections.push_back({first + canvas, classes[slot], scores[slot], boxes[slot]});
       }
+    }
   }
 
   // The original study's measure: the class outputs of the cells that hold an object's centre.
@@ -106,7 +107,8 @@ class Worker {
 
 ProtocolEvaluation evaluate_on_protocol(const NetworkSpec& spec, const std::vector<float>& weights, Device device,
                                         const GlyphSet& glyphs, const Protocol& protocol,
-                                        const EvaluationSettings& settings, int threads) {
+                                        const EvaluationSettings& settings, int threads,
+                                        const std::atomic<int>* stop_signal) {
   require(protocol.height == spec.input.height && protocol.width == spec.input.width,
           "the model takes canvases of " + std::to_string(spec.input.width) + "x" + std::to_string(spec.input.height) +
               ", the protocol " + protocol.name + " makes " + std::to_string(protocol.width) + "x" +
@@ -125,12 +127,18 @@ ProtocolEvaluation evaluate_on_protocol(const NetworkSpec& spec, const std::vect
 
   const auto start = std::chrono::steady_clock::now();
   std::vector<BatchResult> results(batches);
+  const auto stopped = [&] { return stop_signal != nullptr && *stop_signal != 0; };
   team.run(batches, [&](int batch, int member) {
+    if (stopped()) return;
     const int first = batch * canvases_at_once;
     results[batch] = workers[member]->run(first, std::min(canvases_at_once, settings.count - first));
   });
 
   ProtocolEvaluation result;
+  if (stopped()) {
+    result.stopped = true;
+    return result;
+  }
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   result.set.images.assign(settings.count, {protocol.width, protocol.height});
   result.set.class_names = glyphs.class_names;
@@ -141,6 +149,7 @@ ProtocolEvaluation evaluate_on_protocol(const NetworkSpec& spec, const std::vect
     cells += batch.object_cells;
     right += batch.right_cells;
     result.unplaced += batch.unplaced;
+    result.truncated += batch.truncated;
   }
   result.class_accuracy = cells > 0 ? static_cast<double>(right) / static_cast<double>(cells) : 0;
   result.evaluation = eval::evaluate(result.set, {.cells = spec.detector.cells});

@@ -1,129 +1,23 @@
-// Convolutions through cuDNN's graph API. The only file that includes cudnn-frontend.
-//
-// A block has a graph for each pass: forward (convolution + bias + activation fused into one, or the convolution alone
-// where cuDNN has no good engine for the three), the gradient of the weights and the gradient of the input.
-// cudnn-frontend names dimensions in the order N, C, H, W; channels-last lies in the strides alone.
-#define CUDNN_FRONTEND_SKIP_JSON_LIB
+// Convolutions through cuDNN's graph API: plans the graphs of conv_graphs.h and runs them. The only file that includes
+// cudnn-frontend.
 #include "nn/conv_cudnn.h"
 
 #include <cuda_runtime_api.h>
-#include <cudnn_frontend.h>
 
 #include <array>
+#include <map>
 #include <unordered_map>
 #include <utility>
 
 #include "device/stream.h"
 #include "gridspot/error.h"
 #include "nn/block_libraries.h"
+#include "nn/conv_graphs.h"
 #include "nn/cuda_block.h"
 
 namespace gridspot::cuda {
 
 namespace {
-
-namespace frontend = cudnn_frontend;
-using frontend::graph::Graph;
-using Tensor = std::shared_ptr<frontend::graph::Tensor_attributes>;
-using Dimensions = std::vector<std::int64_t>;
-
-/// The operands of Pass::run() as the graphs know them.
-enum Operand : std::int64_t { first_operand = 1, second_operand, bias_operand, result_operand };
-
-/// A graph with the tensor that it writes.
-struct PassGraph {
-  const char* name;
-  std::unique_ptr<Graph> graph;
-  Tensor result;
-};
-
-Dimensions channels_last(const Dimensions& d) { return {d[1] * d[2] * d[3], 1, d[1] * d[3], d[1]}; }
-
-Dimensions input_dimensions(const ConvolutionShape& s) { return {s.batch, s.input_channels, s.height, s.width}; }
-Dimensions weight_dimensions(const ConvolutionShape& s) { return {s.filters, s.input_channels, s.size, s.size}; }
-Dimensions output_dimensions(const ConvolutionShape& s) {
-  return {s.batch, s.filters, s.output_height(), s.output_width()};
-}
-
-PassGraph empty_graph(const char* name) {
-  auto graph = std::make_unique<Graph>();
-  graph->set_name(name)
-      .set_io_data_type(frontend::DataType_t::FLOAT)
-      .set_intermediate_data_type(frontend::DataType_t::FLOAT)
-      .set_compute_data_type(frontend::DataType_t::FLOAT);
-  return {name, std::move(graph), nullptr};
-}
-
-Tensor add_tensor(Graph& graph, Operand operand, const char* name, const Dimensions& dimensions) {
-  return graph.tensor(frontend::graph::Tensor_attributes()
-                          .set_name(name)
-                          .set_uid(operand)
-                          .set_dim(dimensions)
-                          .set_stride(channels_last(dimensions)));
-}
-
-void set_result(PassGraph& pass, Tensor tensor) {
-  tensor->set_output(true).set_uid(result_operand);
-  pass.result = std::move(tensor);
-}
-
-/// The same for all three attributes of convolutions.
-template <class Attributes>
-Attributes convolution_attributes(const ConvolutionShape& shape) {
-  Attributes attributes;
-  attributes.set_padding({shape.padding, shape.padding}).set_stride({shape.stride, shape.stride}).set_dilation({1, 1});
-  return attributes;
-}
-
-Tensor add_convolution(Graph& graph, const ConvolutionShape& shape) {
-  const Tensor input = add_tensor(graph, first_operand, "input", input_dimensions(shape));
-  const Tensor weights = add_tensor(graph, second_operand, "weights", weight_dimensions(shape));
-  return graph.conv_fprop(input, weights, convolution_attributes<frontend::graph::Conv_fprop_attributes>(shape));
-}
-
-PassGraph plain_forward_graph(const ConvolutionShape& shape) {
-  PassGraph pass = empty_graph("forward");
-  set_result(pass, add_convolution(*pass.graph, shape));
-  return pass;
-}
-
-PassGraph fused_forward_graph(const ConvolutionShape& shape, Activation activation) {
-  using frontend::PointwiseMode_t;
-  using frontend::graph::Pointwise_attributes;
-  PassGraph pass = empty_graph("fused forward");
-  Tensor value = add_convolution(*pass.graph, shape);
-  const Tensor bias = add_tensor(*pass.graph, bias_operand, "bias", {1, shape.filters, 1, 1});
-  value = pass.graph->pointwise(value, bias, Pointwise_attributes().set_mode(PointwiseMode_t::ADD));
-  if (activation != Activation::none) {
-    auto rectify = Pointwise_attributes().set_mode(PointwiseMode_t::RELU_FWD);
-    if (activation == Activation::leaky) rectify.set_relu_lower_clip_slope(negative_slope(activation));
-    value = pass.graph->pointwise(value, rectify);
-  }
-  set_result(pass, value);
-  return pass;
-}
-
-PassGraph backward_weights_graph(const ConvolutionShape& shape) {
-  PassGraph pass = empty_graph("backward weights");
-  const Tensor input = add_tensor(*pass.graph, first_operand, "input", input_dimensions(shape));
-  const Tensor gradient = add_tensor(*pass.graph, second_operand, "output gradient", output_dimensions(shape));
-  const Tensor result =
-      pass.graph->conv_wgrad(gradient, input, convolution_attributes<frontend::graph::Conv_wgrad_attributes>(shape));
-  result->set_dim(weight_dimensions(shape));
-  set_result(pass, result);
-  return pass;
-}
-
-PassGraph backward_data_graph(const ConvolutionShape& shape) {
-  PassGraph pass = empty_graph("backward data");
-  const Tensor gradient = add_tensor(*pass.graph, first_operand, "output gradient", output_dimensions(shape));
-  const Tensor weights = add_tensor(*pass.graph, second_operand, "weights", weight_dimensions(shape));
-  const Tensor result =
-      pass.graph->conv_dgrad(gradient, weights, convolution_attributes<frontend::graph::Conv_dgrad_attributes>(shape));
-  result->set_dim(input_dimensions(shape));
-  set_result(pass, result);
-  return pass;
-}
 
 std::string last_error() {
   std::array<char, 1024> text{};
@@ -144,9 +38,11 @@ void check(const frontend::error_t& error, const char* what, const std::string& 
 
 class Handle {
  public:
-  Handle(Device device, const std::string& object) : device_(device) {
-    use_device(device);
-    check(cudnnCreate(&handle_), "cudnnCreate", object);
+  /// The device must be the current one. Throws NoDevice where cuDNN cannot use it.
+  explicit Handle(Device device) : device_(device) {
+    if (const cudnnStatus_t status = cudnnCreate(&handle_); status != CUDNN_STATUS_SUCCESS)
+      throw NoDevice("cuDNN cannot be used on " + to_string(device) + ": " + cudnnGetErrorString(status) + ", " +
+                     last_error());
   }
   ~Handle() {
     cudaSetDevice(device_.index);
@@ -155,6 +51,7 @@ class Handle {
   Handle(const Handle&) = delete;
   Handle& operator=(const Handle&) = delete;
 
+  [[nodiscard]] Device device() const { return device_; }
   [[nodiscard]] cudnnHandle_t get() const { return handle_; }
 
  private:
@@ -162,28 +59,38 @@ class Handle {
   cudnnHandle_t handle_ = nullptr;
 };
 
+/// The calling thread's handle of the current device, made at its first call: a handle remembers its stream, serves one
+/// thread at a time and takes device memory. A plan runs with any handle of its device.
+const std::shared_ptr<Handle>& thread_handle(Device device) {
+  thread_local std::map<int, std::shared_ptr<Handle>> handles;
+  auto& handle = handles[device.index];
+  if (!handle) handle = std::make_shared<Handle>(device);
+  return handle;
+}
+
 class ConvolutionPass : public Pass {
  public:
   ConvolutionPass(std::shared_ptr<Handle> handle, std::string object, PassGraph pass)
-      : handle_(std::move(handle)), object_(std::move(object)), name_(pass.name), graph_(std::move(pass.graph)) {
+      : planned_with_(std::move(handle)), object_(std::move(object)), name_(pass.name), graph_(std::move(pass.graph)) {
     std::int64_t bytes = 0;
     check(graph_->get_workspace_size(bytes), name_, object_);
     workspace_bytes_ = static_cast<std::size_t>(bytes);
   }
 
   void run(Stream& stream, const Operands& operands) override {
-    check(cudnnSetStream(handle_->get(), static_cast<cudaStream_t>(stream.native())), "cudnnSetStream", object_);
+    const cudnnHandle_t handle = thread_handle(planned_with_->device())->get();
+    check(cudnnSetStream(handle, static_cast<cudaStream_t>(stream.native())), "cudnnSetStream", object_);
     pointers_[first_operand] = const_cast<float*>(operands.first);
     pointers_[second_operand] = const_cast<float*>(operands.second);
     pointers_[bias_operand] = const_cast<float*>(operands.bias);
     pointers_[result_operand] = operands.result;
-    check(graph_->execute(handle_->get(), pointers_, operands.workspace), name_, object_);
+    check(graph_->execute(handle, pointers_, operands.workspace), name_, object_);
   }
 
   [[nodiscard]] std::size_t workspace_bytes() const override { return workspace_bytes_; }
 
  private:
-  std::shared_ptr<Handle> handle_;
+  std::shared_ptr<Handle> planned_with_;  // outlives its thread for as long as there are plans
   std::string object_;
   const char* name_;
   std::unique_ptr<Graph> graph_;
@@ -254,9 +161,12 @@ class Planner {
   void deselect(Graph& graph, frontend::HeurMode_t mode) const {
     using Note = frontend::NumericalNote_t;
     // float32 tensors with float32 sums still leave an engine the choice to round its factors: to half precision, which
-    // nobody asked for, or to TF32, which is what an engine on tensor cores does with them.
+    // nobody asked for, or to TF32, which is what an engine on tensor cores does with them. Sums and differences in
+    // another basis (Winograd, FFT) lose digits too.
     std::vector<Note> unwanted{Note::DOWN_CONVERT_INPUTS, Note::REDUCED_PRECISION_REDUCTION};
-    if (options_.precision == Precision::fp32) unwanted.push_back(Note::TENSOR_CORE);
+    if (options_.precision == Precision::fp32)
+      unwanted.insert(unwanted.end(), {Note::TENSOR_CORE, Note::FFT, Note::WINOGRAD, Note::WINOGRAD_TILE_4x4,
+                                       Note::WINOGRAD_TILE_6x6, Note::WINOGRAD_TILE_13x13});
     if (options_.deterministic) unwanted.push_back(Note::NONDETERMINISTIC);
     graph.deselect_numeric_notes(unwanted);
     // Faster engines that lay out everything anew are not worth more than a few copies of the block's tensors.
@@ -278,6 +188,7 @@ Passes plan_passes(Planner& planner, const ConvolutionShape& shape, Activation a
   passes.forward = planner.best(fused_forward_graph(shape, activation));
   passes.fused = passes.forward != nullptr;
   if (!passes.fused) passes.forward = planner.any([&] { return plain_forward_graph(shape); });
+  passes.masks_gradient = options.masks_gradient;
   if (options.training) passes.backward_weights = planner.any([&] { return backward_weights_graph(shape); });
   if (options.training && options.input_gradient)
     passes.backward_data = planner.any([&] { return backward_data_graph(shape); });
@@ -319,7 +230,8 @@ std::vector<PlannedPass> plan_convolution_without_device(const std::string& desc
 std::unique_ptr<Block> make_convolution(Device device, const ConvolutionShape& shape, Activation activation,
                                         const BlockOptions& options) {
   require_channels_last(shape, options);
-  Planner planner({std::make_shared<Handle>(device, describe(shape)), nullptr}, shape, options);
+  use_device(device);
+  Planner planner({thread_handle(device), nullptr}, shape, options);
   const Extents extents{.input = std::size_t(shape.batch) * shape.height * shape.width * shape.input_channels,
                         .weights = std::size_t(shape.filters) * shape.size * shape.size * shape.input_channels,
                         .rows = std::size_t(shape.batch) * shape.output_height() * shape.output_width(),

@@ -95,8 +95,8 @@ void CudaBlock::backward(Stream& stream, const Backward& arguments) {
   require_tensor(name_, "bias_gradient", arguments.bias_gradient, channels);
   require_workspace(arguments.workspace);
   make_current(device_.index);
-  activation_backward<float>(stream, extents_.rows, extents_.channels, arguments.output, slope_,
-                             arguments.output_gradient, arguments.bias_gradient,
+  activation_backward<float>(stream, extents_.rows, extents_.channels, arguments.output,
+                             passes_.masks_gradient ? slope_ : 1, arguments.output_gradient, arguments.bias_gradient,
                              {reinterpret_cast<float*>(arguments.workspace.data), partials()});
   passes_.backward_weights->run(stream, {.first = arguments.input.data,
                                          .second = arguments.output_gradient.data,

@@ -1,7 +1,6 @@
 #pragma once
 // What convolutions and products share on CUDA: a block made of up to three passes of a library, with gridspot's own
-// kernels for what the library does not fuse. Each block owns a handle of its library, because a handle remembers its
-// stream and serves one thread at a time.
+// kernels for what the library does not fuse.
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -34,7 +33,8 @@ class Pass {
 /// backward_data: (output gradient, weights) to input gradient. What the options do not ask for is null.
 struct Passes {
   std::unique_ptr<Pass> forward, backward_weights, backward_data;
-  bool fused = false;  ///< forward adds the bias and applies the activation
+  bool fused = false;          ///< forward adds the bias and applies the activation
+  bool masks_gradient = true;  ///< see BlockOptions
 };
 
 /// Elements of a block's tensors; the output is [rows, channels].

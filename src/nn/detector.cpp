@@ -7,7 +7,7 @@ namespace gridspot {
 Detector::Detector(const Network& network, Device device, int batch, const DetectionSettings& settings)
     : head_(network.spec().detector),
       settings_(settings),
-      executor_(network, device, batch, {.training = false}),
+      executor_(network, device, batch, {.training = false, .precision = settings.precision}),
       boxes_(device, std::size_t(batch) * head_.slots()),
       scores_(device, std::size_t(batch) * head_.slots()),
       classes_(device, std::size_t(batch) * head_.slots()),
@@ -24,6 +24,12 @@ DetectionsView Detector::run(Stream& stream, DeviceSpan<const float> weights, De
              settings_.class_agnostic, detections_.view());
   });
   return detections_.view();
+}
+
+std::size_t Detector::bytes() const {
+  constexpr std::size_t candidate_bytes = sizeof(Box) + sizeof(float) + sizeof(std::int32_t);
+  return executor_.planned_bytes() + (boxes_.size() + detections_.boxes.size()) * candidate_bytes +
+         2 * detections_.counts.size() * sizeof(std::int32_t);
 }
 
 }  // namespace gridspot

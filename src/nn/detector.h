@@ -11,6 +11,7 @@ struct DetectionSettings {
   float nms_threshold = 0.45f;    ///< IoU above which the lower score is suppressed
   bool class_agnostic = false;
   int capacity = 100;  ///< detections an image
+  Precision precision = Precision::tf32;
 };
 
 /// For one batch size on one device; everything is allocated at construction. One thread at a time.
@@ -26,6 +27,8 @@ class Detector {
   /// The network's output of the last run: [batch, cells, cells, channels].
   [[nodiscard]] DeviceSpan<const float> predictions() const { return predictions_; }
   [[nodiscard]] int batch() const { return executor_.batch(); }
+  /// What was allocated.
+  [[nodiscard]] std::size_t bytes() const;
 
  private:
   GridHead head_;

@@ -28,9 +28,10 @@ struct DestroyHandle {
 };
 using Handle = std::shared_ptr<cublasLtContext>;
 
-Handle make_handle(const std::string& object) {
+Handle make_handle(Device device) {
   cublasLtHandle_t handle = nullptr;
-  check(cublasLtCreate(&handle), "cublasLtCreate", object);
+  if (const cublasStatus_t status = cublasLtCreate(&handle); status != CUBLAS_STATUS_SUCCESS)
+    throw NoDevice("cuBLASLt cannot be used on " + to_string(device) + ": " + cublasLtGetStatusString(status));
   return Handle(handle, DestroyHandle());
 }
 
@@ -157,7 +158,7 @@ std::unique_ptr<Block> make_product(Device device, const ProductShape& shape, Ac
   using Left = ProductPass::Left;
   use_device(device);
   const std::string object = describe(shape);
-  const Handle handle = make_handle(object);
+  const Handle handle = make_handle(device);
   const auto plan = [&](const Task& task, Left left) {
     return ProductPass::plan(handle, object, task, left, options.precision);
   };

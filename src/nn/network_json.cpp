@@ -1,9 +1,5 @@
 // The JSON form of a network's description.
-#include <array>
-
-#include "gridspot/error.h"
-#include "io/json.h"
-#include "io/object_reader.h"
+#include "io/enum_name.h"
 #include "nn/network_spec.h"
 
 namespace gridspot {
@@ -16,18 +12,6 @@ constexpr std::array<EnumName<SizeCoding>, 2> size_coding_names{
 constexpr std::array<EnumName<ClassLoss>, 3> class_loss_names{
     {{"cross_entropy", ClassLoss::cross_entropy}, {"mse", ClassLoss::mse}, {"bce", ClassLoss::bce}}};
 
-template <class Enum, std::size_t count>
-std::span<const EnumName<Enum>> names_of(const std::array<EnumName<Enum>, count>& names) {
-  return names;
-}
-
-template <class Enum, std::size_t count>
-std::string name_of(const std::array<EnumName<Enum>, count>& names, Enum value) {
-  for (const auto& candidate : names)
-    if (candidate.value == value) return std::string(candidate.name);
-  throw Error("an enumeration without a name");
-}
-
 enum class LayerType { conv, max_pool, average_pool, fully_connected };
 constexpr std::array<EnumName<LayerType>, 4> layer_type_names{{{"conv", LayerType::conv},
                                                                {"max_pool", LayerType::max_pool},
@@ -37,7 +21,7 @@ constexpr std::array<EnumName<LayerType>, 4> layer_type_names{{{"conv", LayerTyp
 // The ranges that depend on the layers before are checked by layers_of.
 LayerSpec read_layer(ObjectReader& reader) {
   LayerType type{};
-  reader.require("type", type, names_of(layer_type_names));
+  reader.require("type", type, all(layer_type_names));
   LayerSpec result;
   switch (type) {
     case LayerType::conv: {
@@ -47,7 +31,7 @@ LayerSpec read_layer(ObjectReader& reader) {
       reader.read("stride", layer.stride, 1);
       layer.padding = layer.size / 2;
       reader.read("padding", layer.padding, 0);
-      reader.read("activation", layer.activation, names_of(activation_names));
+      reader.read("activation", layer.activation, all(activation_names));
       result = layer;
       break;
     }
@@ -68,7 +52,7 @@ LayerSpec read_layer(ObjectReader& reader) {
     case LayerType::fully_connected: {
       FullyConnectedLayer layer;
       reader.require("outputs", layer.outputs, 1);
-      reader.read("activation", layer.activation, names_of(activation_names));
+      reader.read("activation", layer.activation, all(activation_names));
       result = layer;
       break;
     }
@@ -97,10 +81,10 @@ void read_detector(ObjectReader reader, GridHead& head) {
   reader.require("cells", head.cells, 1);
   reader.read("predictors", head.predictors, 1);
   reader.require("classes", head.classes, 1);
-  reader.read("size_coding", head.size_coding, names_of(size_coding_names));
+  reader.read("size_coding", head.size_coding, all(size_coding_names));
   reader.read("prior_width", head.prior_width, 1e-4, 1);
   reader.read("prior_height", head.prior_height, 1e-4, 1);
-  reader.read("class_loss", head.class_loss, names_of(class_loss_names));
+  reader.read("class_loss", head.class_loss, all(class_loss_names));
   reader.finish();
 }
 

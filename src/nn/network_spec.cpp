@@ -6,6 +6,7 @@
 #include "gridspot/error.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
+#include "kernels/nms.h"
 #include "nn/presets.h"
 
 namespace gridspot {
@@ -116,6 +117,9 @@ class LayerPlanner {
     const GridHead& head = spec_.detector;
     check(within(head.cells, 1, 1024) && within(head.predictors, 1, 64) && within(head.classes, 1, max_channels),
           "detector", "has cells, predictors or classes out of range");
+    check(head.slots() <= max_nms_slots, "detector",
+          "has " + std::to_string(head.slots()) + " slots (cells * cells * predictors), suppression takes at most " +
+              std::to_string(max_nms_slots));
     check(head.prior_width > 0 && head.prior_height > 0, "detector", "must have positive priors");
     check(!layers_.empty(), "network", "has no layer");
     const NetworkLayer& last = layers_.back();

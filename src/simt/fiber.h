@@ -47,6 +47,7 @@ class Fiber {
   const void* stack_ = nullptr;
   std::size_t stack_bytes_ = 0;
   void* tsan_fiber_ = nullptr;
+  unsigned restarts_ = 0;  // counted for ThreadSanitizer
 };
 
 /// The first thing after a switch: notes where the fiber that was left can be resumed.

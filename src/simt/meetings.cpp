@@ -186,7 +186,7 @@ void Runtime::release_warp(unsigned warp, unsigned mask) {
 
 std::string Runtime::describe_deadlock() const {
   for (unsigned i = 0; i < thread_count_; ++i)
-    if (const std::string problem = describe_warp_deadlock(i); !problem.empty()) return problem;
+    if (std::string problem = describe_warp_deadlock(i); !problem.empty()) return problem;
 
   std::ostringstream text;
   text << "its threads wait for one another at different places";

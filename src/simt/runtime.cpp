@@ -17,6 +17,8 @@ constexpr std::byte red_zone{0xdb};
 constexpr unsigned no_thread = ~0u;  // a fiber that has not begun its first thread
 }  // namespace
 
+const char* Runtime::absence() { return nullptr; }
+
 Runtime::Runtime() : host_(std::make_unique<Fiber>()) {}
 Runtime::~Runtime() = default;
 

@@ -49,6 +49,10 @@ enum class Meeting : std::uint8_t {
 
 class Runtime {
  public:
+  /// Null, or why there is no runtime: gridspot can be built for CUDA alone (runtime_absent.cpp). Then the constructor
+  /// throws NoDevice.
+  static const char* absence();
+
   Runtime();
   ~Runtime();
   Runtime(const Runtime&) = delete;

@@ -1,5 +1,6 @@
 #include "train/checkpoint.h"
 
+#include <algorithm>
 #include <map>
 
 #include "gridspot/error.h"
@@ -21,12 +22,10 @@ const std::string& metadata_of(const TensorFile& file, const char* key, const st
 
 std::vector<std::string> parse_classes(const std::string& text, const std::string& path) {
   const Json list = parse_json(text, path + ": metadata 'classes'");
-  std::vector<std::string> classes;
-  for (const Json& name : list) {
-    if (!name.is_string()) throw CheckpointError(path + ": metadata 'classes' must be a list of names");
-    classes.push_back(name.get<std::string>());
-  }
-  return classes;
+  const bool names =
+      list.is_array() && std::all_of(list.begin(), list.end(), [](auto& name) { return name.is_string(); });
+  if (!names) throw CheckpointError(path + ": metadata 'classes' must be a list of names");
+  return list.get<std::vector<std::string>>();
 }
 
 std::uint64_t parse_step(const std::string& text, const std::string& path) {
@@ -101,6 +100,14 @@ Model load_model(const std::filesystem::path& path) {
   model.weights.resize(network.buffer_size());
   read_weights(file, network, model.weights, name);
   return model;
+}
+
+RunConfig config_of(const Model& model) {
+  try {
+    return parse_config(model.config, "the model's metadata 'config'");
+  } catch (const InvalidInput& error) {
+    throw CheckpointError(error.what());
+  }
 }
 
 }  // namespace gridspot

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "nn/network.h"
+#include "train/run_config.h"
 
 namespace gridspot {
 
@@ -27,5 +28,8 @@ void save_model(const std::filesystem::path& path, const Model& model);
 /// Throws IoError when the file cannot be read, CheckpointError when it is damaged or its tensors are not the
 /// network's.
 Model load_model(const std::filesystem::path& path);
+
+/// The configuration of the run that trained the model. Throws CheckpointError where the metadata hold none.
+RunConfig config_of(const Model& model);
 
 }  // namespace gridspot

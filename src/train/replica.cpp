@@ -10,7 +10,7 @@ Replica::Replica(const RunConfig& config, const Network& network, Device device,
       canvases_(canvases),
       key_(scene_key(config.protocol, Split::train, config.seed)),
       stream_(device),
-      executor_(network, device, canvases),
+      executor_(network, device, canvases, {.precision = config.precision}),
       scenes_(device, canvases, config.protocol.max_glyphs),
       canvas_(device, canvases * network.spec().input.size()),
       output_gradient_(device, canvases * network.output().size()),
@@ -41,9 +41,13 @@ void Replica::run(const GlyphBankView& glyphs, const ShardTask& task, StageClock
         [&] { executor_.backward(stream_, task.weights, output_gradient_, task.gradient); });
 }
 
-std::size_t Replica::bytes() const {
-  return executor_.planned_bytes() + scenes_.bytes() +
-         (canvas_.size() + output_gradient_.size() + cell_object_.size()) * sizeof(float);
+std::vector<NetworkExecutor::PlannedBuffer> Replica::plan() const {
+  auto plan = executor_.plan();
+  plan.insert(plan.end(), {{"scenes", scenes_.bytes()},
+                           {"canvases", canvas_.size() * sizeof(float)},
+                           {"gradient of the output", output_gradient_.size() * sizeof(float)},
+                           {"objects of the cells", cell_object_.size() * sizeof(std::int32_t)}});
+  return plan;
 }
 
 }  // namespace gridspot

@@ -27,7 +27,7 @@ class Replica {
   void run(const GlyphBankView& glyphs, const ShardTask& task, StageClock* clock = nullptr);
 
   [[nodiscard]] Stream& stream() { return stream_; }
-  [[nodiscard]] std::size_t bytes() const;
+  [[nodiscard]] std::vector<NetworkExecutor::PlannedBuffer> plan() const;
 
  private:
   const RunConfig& config_;

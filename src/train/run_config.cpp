@@ -1,10 +1,8 @@
 #include "train/run_config.h"
 
-#include <array>
 #include <map>
 
-#include "gridspot/error.h"
-#include "io/object_reader.h"
+#include "io/enum_name.h"
 
 namespace gridspot {
 
@@ -18,18 +16,7 @@ constexpr std::array optimizer_kinds{EnumName{"adamw"sv, OptimizerKind::adamw}, 
 constexpr std::array schedule_kinds{EnumName{"constant"sv, ScheduleKind::constant},
                                     EnumName{"cosine"sv, ScheduleKind::cosine},
                                     EnumName{"one_cycle"sv, ScheduleKind::one_cycle}};
-
-template <class Enum, std::size_t count>
-std::string name_of(const std::array<EnumName<Enum>, count>& names, Enum value) {
-  for (const auto& candidate : names)
-    if (candidate.value == value) return std::string(candidate.name);
-  throw Error("an enumeration's value has no name");
-}
-
-template <class Enum, std::size_t count>
-std::span<const EnumName<Enum>> all(const std::array<EnumName<Enum>, count>& names) {
-  return names;
-}
+constexpr std::array precisions{EnumName{"fp32"sv, Precision::fp32}, EnumName{"tf32"sv, Precision::tf32}};
 
 // Each part of the configuration is listed twice, once for each direction; the round trip is a test.
 
@@ -49,9 +36,9 @@ Protocol read_protocol(ObjectReader reader) {
   Protocol protocol = find_protocol(name);
   reader.read("box", protocol.box, all(box_kinds));
   reader.read("shear", protocol.max_shear, 0, 1);
-  reader.read("clutter", protocol.max_clutter, 0, 32);
+  reader.read("clutter", protocol.max_clutter, 0, most_clutter);
   reader.read("noise", protocol.noise, 0, 1);
-  reader.read("min_contrast", protocol.min_contrast, 0.05, 1);
+  reader.read("min_contrast", protocol.min_contrast, lowest_contrast, 1);
   reader.read("inversion", protocol.inversion, 0, 1);
   reader.finish();
   return protocol;
@@ -115,20 +102,25 @@ void read_optimizer(ObjectReader reader, OptimizerSettings& optimizer) {
 Json evaluation_json(const EvaluationSettings& evaluation) {
   return {{"count", evaluation.count},
           {"seed", evaluation.seed},
-          {"score_threshold", json_number(evaluation.score_threshold)},
-          {"nms_threshold", json_number(evaluation.nms_threshold)}};
+          {"score_threshold", json_number(evaluation.detection.score_threshold)},
+          {"nms_threshold", json_number(evaluation.detection.nms_threshold)},
+          {"class_agnostic", evaluation.detection.class_agnostic},
+          {"capacity", evaluation.detection.capacity}};
 }
 
 void read_evaluation(ObjectReader reader, EvaluationSettings& evaluation) {
   reader.read("count", evaluation.count, 0, 10'000'000);
   reader.read("seed", evaluation.seed, 0, max_seed);
-  reader.read("score_threshold", evaluation.score_threshold, 0, 1);
-  reader.read("nms_threshold", evaluation.nms_threshold, 0, 1);
+  reader.read("score_threshold", evaluation.detection.score_threshold, 0, 1);
+  reader.read("nms_threshold", evaluation.detection.nms_threshold, 0, 1);
+  reader.read("class_agnostic", evaluation.detection.class_agnostic);
+  reader.read("capacity", evaluation.detection.capacity, 1, max_nms_slots);
   reader.finish();
 }
 
 Json to_json_value(const RunConfig& config) {
-  return {{"network", parse_json(to_json(config.network), "network")},
+  return {{"gridspot", config.gridspot},
+          {"network", parse_json(to_json(config.network), "network")},
           {"protocol", protocol_json(config.protocol)},
           {"data", config.data},
           {"glyphs", config.glyphs},
@@ -138,6 +130,8 @@ Json to_json_value(const RunConfig& config) {
           {"epoch_canvases", config.epoch_canvases},
           {"batch", config.batch},
           {"shards", config.shards},
+          {"precision", name_of(precisions, config.precision)},
+          {"objectness_prior", json_number(config.objectness_prior)},
           {"loss", loss_json(config.loss)},
           {"optimizer", optimizer_json(config.optimizer)},
           {"evaluation", evaluation_json(config.evaluation)},
@@ -147,6 +141,7 @@ Json to_json_value(const RunConfig& config) {
 RunConfig read_config(const Json& value, const std::string& origin) {
   ObjectReader reader(value, origin);
   RunConfig config;
+  reader.read("gridspot", config.gridspot);
   reader.object("network");  // known to the reader; parsed by its own strict reader
   config.network = parse_network(value.at("network").dump(), origin + ": network");
   config.protocol = read_protocol(reader.object("protocol"));
@@ -158,9 +153,12 @@ RunConfig read_config(const Json& value, const std::string& origin) {
   reader.read("epoch_canvases", config.epoch_canvases, 1);
   reader.read("batch", config.batch, 1, 1 << 20);
   reader.read("shards", config.shards, 0, 1 << 16);
+  reader.read("precision", config.precision, all(precisions));
+  reader.read("objectness_prior", config.objectness_prior, 1e-6, 1 - 1e-6);
   if (reader.has("loss")) read_loss(reader.object("loss"), config.loss);
   if (reader.has("optimizer")) read_optimizer(reader.object("optimizer"), config.optimizer);
   if (reader.has("evaluation")) read_evaluation(reader.object("evaluation"), config.evaluation);
+  config.evaluation.detection.precision = config.precision;
   reader.read("checkpoint_every", config.checkpoint_every);
   reader.finish();
   return config;
@@ -176,7 +174,7 @@ struct Recipe {
 
 const Recipe& recipe_of(std::string_view preset) {
   static const std::map<std::string_view, Recipe> recipes{{"quick", {"quick-64", 64, 1000, 100, 6e-3f}},
-                                                          {"small", {"seed-224", 32, 4000, 200, 2e-3f}},
+                                                          {"small", {"seed-224", 32, 5000, 200, 2e-3f}},
                                                           {"seed", {"seed-224", 16, 1250, 60, 1e-3f}},
                                                           {"seed-fc", {"seed-224", 16, 1250, 60, 1e-3f}}};
   const auto found = recipes.find(preset);
@@ -187,6 +185,7 @@ const Recipe& recipe_of(std::string_view preset) {
 
 RunConfig default_config(std::string_view preset) {
   RunConfig config;
+  config.gridspot = GRIDSPOT_VERSION;
   config.network = load_network(std::string(preset));
   const Recipe& recipe = recipe_of(preset);
   config.protocol = find_protocol(recipe.protocol);

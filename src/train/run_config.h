@@ -14,6 +14,7 @@
 namespace gridspot {
 
 struct RunConfig {
+  std::string gridspot;  ///< the version that wrote it
   NetworkSpec network;
   Protocol protocol;
   std::string data = "auto";    ///< what was asked for; `glyphs` says what was found
@@ -23,7 +24,9 @@ struct RunConfig {
   std::uint64_t steps = 1000;
   std::uint64_t epoch_canvases = 1000;  ///< what --epochs counts in
   int batch = 32;
-  int shards = 0;  ///< 0: 4 on the CPU, 1 on CUDA; decides the order of sums, threads do not
+  int shards = 0;  ///< 0: up to 8 of at least 4 canvases on the CPU, 1 on CUDA; decides the order of sums
+  Precision precision = Precision::tf32;  ///< of training and evaluation
+  float objectness_prior = 0.02f;         ///< what the first weights predict; see Network::initial_weights
   LossSettings loss;
   OptimizerSettings optimizer;  ///< schedule.steps follows `steps`
   EvaluationSettings evaluation;

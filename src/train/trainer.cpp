@@ -10,8 +10,12 @@ namespace gridspot {
 
 namespace {
 
-constexpr float objectness_prior = 0.02f;
-constexpr int cpu_shards = 4;
+/// On the CPU. More shards employ more processors and cost a little for each gradient that is summed.
+int default_shards(int batch) {
+  int shards = 8;
+  while (shards > 1 && (batch % shards != 0 || batch / shards < 4)) shards /= 2;
+  return shards;
+}
 
 int team_size(const RunConfig& config, Device device, int threads) {
   if (device.kind == DeviceKind::cuda) return 1;
@@ -34,8 +38,9 @@ void check(const RunConfig& config) {
 
 RunConfig resolve(RunConfig config) {
   const Device device = parse_device(config.device);
+  config.gridspot = GRIDSPOT_VERSION;
   config.device = to_string(device);
-  if (config.shards == 0) config.shards = device.kind == DeviceKind::cpu ? cpu_shards : 1;
+  if (config.shards == 0) config.shards = device.kind == DeviceKind::cpu ? default_shards(config.batch) : 1;
   config.optimizer.schedule.steps = config.steps;
   return config;
 }
@@ -60,7 +65,7 @@ Trainer::Trainer(RunConfig config, const GlyphSet& glyphs, int threads)
     fill_bytes(stream, buffer.data(), 0, count * sizeof(float));
     return buffer;
   };
-  weights_ = upload(stream, network_.initial_weights(config_.seed, objectness_prior));
+  weights_ = upload(stream, network_.initial_weights(config_.seed, config_.objectness_prior));
   moment1_ = zeros(size);
   if (config_.optimizer.kind == OptimizerKind::adamw) moment2_ = zeros(size);
   if (config_.optimizer.ema_decay > 0) ema_ = upload(stream, download(stream, weights_));
@@ -72,7 +77,7 @@ Trainer::Trainer(RunConfig config, const GlyphSet& glyphs, int threads)
   collisions_ = Buffer<std::int32_t>(device_, config_.batch);
   unplaced_ = Buffer<std::int32_t>(device_, config_.batch);
   step_ = upload(stream, std::vector<std::uint64_t>{0});
-  history_ = Buffer<StepMetrics>(device_, history_size);
+  history_ = upload(stream, std::vector<StepMetrics>(history_size));
 
   std::vector<std::uint8_t> mask(size, 0);
   for (const Parameter& parameter : network_.parameters())
@@ -112,24 +117,27 @@ void Trainer::step() {
                                    .partial_norms = partial_norms_,
                                    .norm = norm_};
     reduce_gradients(stream, config_.shards, buffers);
-    optimizer_step(stream, config_.optimizer, step_.data(), buffers);
     record_step(stream, step_.data(), terms_, norm_, collisions_, unplaced_, history_);
-    advance_step(stream, step_.data());
+    optimizer_step(stream, config_.optimizer, step_.data(), buffers);
+    // A step that is not finite is not counted. What follows repeats it, from the same weights on the same canvases.
+    advance_step(stream, step_.data(), norm_.data());
   });
   ++steps_done_;
 }
 
 std::vector<StepMetrics> Trainer::take_metrics() {
-  const auto history = download(main_stream(), history_);
   std::vector<StepMetrics> metrics;
-  for (; metrics_taken_ < steps_done_; ++metrics_taken_) {
-    const StepMetrics& m = history[metrics_taken_ % history_size];
-    const bool finite_loss = std::isfinite(m.objectness + m.box + m.classes);
-    if (!finite_loss || !std::isfinite(m.gradient_norm))
-      throw NumericalError("step " + std::to_string(metrics_taken_ + 1) + ": the " +
-                           (finite_loss ? "gradient" : "loss") + " is not finite");
-    metrics.push_back(m);
+  if (metrics_taken_ == steps_done_) return metrics;
+  const auto history = download(main_stream(), history_);
+  const std::uint64_t good = download(main_stream(), step_).front();
+  if (metrics_taken_ == good) {
+    const StepMetrics& bad = history[good % history_size];
+    const bool finite_loss = std::isfinite(bad.objectness + bad.box + bad.classes);
+    steps_done_ = good;
+    throw NumericalError("step " + std::to_string(good + 1) + ": the " + (finite_loss ? "gradient" : "loss") +
+                         " is not finite");
   }
+  for (; metrics_taken_ < good; ++metrics_taken_) metrics.push_back(history[metrics_taken_ % history_size]);
   return metrics;
 }
 
@@ -138,13 +146,25 @@ std::vector<float> Trainer::weights() { return download(main_stream(), weights_)
 std::vector<float> Trainer::inference_weights() { return ema_.size() > 0 ? download(main_stream(), ema_) : weights(); }
 
 std::vector<NetworkExecutor::PlannedBuffer> Trainer::memory_plan() const {
-  const std::size_t replica = replicas_.front()->bytes();
-  std::vector<NetworkExecutor::PlannedBuffer> plan{
-      {"activations and canvases of " + std::to_string(replicas_.size()) + " replicas", replica * replicas_.size()},
-      {"gradients of " + std::to_string(config_.shards) + " shards", shard_gradients_.size() * sizeof(float)},
-      {"weights, moments, moving average, gradient",
-       (weights_.size() + moment1_.size() + moment2_.size() + ema_.size() + gradient_.size()) * sizeof(float)},
-      {"glyphs", bank_->bytes()}};
+  auto plan = replicas_.front()->plan();
+  for (auto& entry : plan) entry.bytes *= replicas_.size();
+  const auto add = [&](const char* purpose, const auto& buffer) {
+    plan.push_back({purpose, buffer.size() * sizeof(*buffer.data())});
+  };
+  add("weights", weights_);
+  add("first moment", moment1_);
+  add("second moment", moment2_);
+  add("moving average", ema_);
+  add("weight decay's mask", decay_mask_);
+  add("gradient", gradient_);
+  add("gradients of the shards", shard_gradients_);
+  add("partial norms", partial_norms_);
+  add("loss terms", terms_);
+  add("collisions", collisions_);
+  add("unplaced glyphs", unplaced_);
+  add("metrics", history_);
+  plan.push_back({"glyphs", bank_->bytes()});
+  std::erase_if(plan, [](const auto& entry) { return entry.bytes == 0; });
   std::sort(plan.begin(), plan.end(), [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
   return plan;
 }

@@ -26,10 +26,16 @@ class Trainer {
   void step();
 
   /// The metrics of the steps since the last call, oldest first; synchronises. At most `history_size` steps may lie
-  /// between two calls. Throws NumericalError, naming the step, where a loss or gradient norm is not finite; the
-  /// weights are then those of the step before.
+  /// between two calls. A step whose loss or gradient norm is not finite changes nothing, nor does any step after it:
+  /// the steps before it are returned first, and the next call throws NumericalError that names it. Weights, moments,
+  /// average and steps_done are then those of the last good step.
   std::vector<StepMetrics> take_metrics();
   static constexpr std::uint64_t history_size = 64;
+  /// After how many steps the metrics should be taken: only then the host waits for CUDA; on the CPU a step is done
+  /// when it returns.
+  [[nodiscard]] std::uint64_t steps_between_metrics() const {
+    return device_.kind == DeviceKind::cuda ? history_size / 2 : 1;
+  }
 
   [[nodiscard]] std::uint64_t steps_done() const { return steps_done_; }
   [[nodiscard]] const RunConfig& config() const { return config_; }
@@ -40,7 +46,7 @@ class Trainer {
   /// Measures every step from now on, stage by stage (and slows it down); nullptr ends that.
   void set_clocks(std::vector<StageClock>* clocks) { clocks_ = clocks; }
 
-  /// The memory plan, largest first: what for, bytes.
+  /// Every buffer, largest first; those of the replicas are added up.
   [[nodiscard]] std::vector<NetworkExecutor::PlannedBuffer> memory_plan() const;
   [[nodiscard]] int threads() const { return team_.size(); }
 

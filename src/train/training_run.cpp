@@ -49,15 +49,13 @@ std::string glyph_digest(const GlyphSet& glyphs) {
 RunSummary run_training(const RunConfig& asked, const GlyphSet& glyphs, const RunOptions& options) {
   RunConfig config = resolve(asked);
   const std::string digest = glyph_digest(glyphs);
-  require(config.glyphs.empty() || config.glyphs == digest, "the glyphs of '" + glyphs.source + "' (SHA-256 " + digest +
-                                                                ") are not those of the configuration (" +
-                                                                config.glyphs + ")");
+  require(config.glyphs.empty() || config.glyphs == digest,
+          "the glyphs of '" + glyphs.source + "' (SHA-256 " + digest + ") are not those of the configuration (" +
+              config.glyphs + "); --set glyphs= trains on them all the same");
   config.glyphs = digest;
   Trainer trainer(config, glyphs, options.threads);
   RunFolder folder(options.folder, trainer.config(), options.overwrite);
 
-  // The host waits for CUDA only when it takes the metrics; on the CPU a step is done when it returns.
-  const std::uint64_t take_every = parse_device(config.device).kind == DeviceKind::cuda ? Trainer::history_size / 2 : 1;
   std::optional<Progress> progress;
   if (options.log) progress.emplace(*options.log, options.terminal, config.steps);
 
@@ -70,13 +68,16 @@ RunSummary run_training(const RunConfig& asked, const GlyphSet& glyphs, const Ru
     const std::uint64_t done = trainer.steps_done();
     summary.stopped = options.stop_signal && *options.stop_signal != 0 && done < config.steps;
     const bool save_now = config.checkpoint_every > 0 && done % config.checkpoint_every == 0 && done < config.steps;
-    if (done % take_every != 0 && done < config.steps && !summary.stopped && !save_now) continue;
+    const bool take_now = done % trainer.steps_between_metrics() == 0;
+    if (!take_now && done < config.steps && !summary.stopped && !save_now) continue;
+    // Until there are none: where a step was not finite, the call after the last good one says so.
+    for (auto taken = trainer.take_metrics(); !taken.empty(); taken = trainer.take_metrics())
+      for (const StepMetrics& metrics : taken) {
+        folder.add(++written, metrics, seconds_since(start));
+        const double loss = metrics.objectness + metrics.box + metrics.classes;
+        smoothed_loss += (loss - smoothed_loss) / static_cast<double>(std::min<std::uint64_t>(written, 20));
+      }
     const double seconds = seconds_since(start);
-    for (const StepMetrics& metrics : trainer.take_metrics()) {
-      folder.add(++written, metrics, seconds);
-      const double loss = metrics.objectness + metrics.box + metrics.classes;
-      smoothed_loss += (loss - smoothed_loss) / static_cast<double>(std::min<std::uint64_t>(written, 20));
-    }
     if (progress)
       progress->update(done, loss_text(smoothed_loss), static_cast<double>(done * config.batch) / seconds,
                        "canvases/s");

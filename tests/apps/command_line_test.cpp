@@ -9,6 +9,7 @@
 #include "nn/network.h"
 #include "tests/apps/run_program.h"
 #include "train/checkpoint.h"
+#include "train/run_config.h"
 
 namespace gridspot {
 namespace {
@@ -27,15 +28,37 @@ class CommandLine : public testing::Test {
                                                .classes = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"},
                                                .protocol = "quick-64",
                                                .step = 0,
-                                               .config = "{}"});
+                                               .config = to_json_text(default_config("quick"))});
     write_png(folder_ / "black.png", Image(30, 50, 1));
     write("text.png", "this is no image");
     write("broken.safetensors", "12345678");
     write("config.json", R"({"network": 1})");
     write("network.json", R"({"name": "x", "input": {"height": 64, "width": 64, "chanels": 1}})");
+    write("slots.json", R"({"name": "slots", "input": {"height": 92, "width": 92}, "backbone": [],
+                            "head": [{"type": "conv", "filters": 15, "size": 1, "activation": "none"}],
+                            "detector": {"cells": 92, "classes": 10}})");
+    write("truncated.pgm", "P5 4 4 255\nabc");
+    write_glyphs("cut", idx({2, 1, 1}, "a"), idx({2}, {0, 1}));
+    write_glyphs("gzip", "\x1f\x8b no gzip", idx({2}, {0, 1}));
+    write_glyphs("fewer", idx({2, 1, 1}, "ab"), idx({1}, {0}));
+    write_glyphs("beyond", idx({2, 1, 1}, "ab"), idx({2}, {0, 7}));
+    write("beyond/classes.txt", "zero\none\n");
   }
 
-  void write(const std::string& name, const std::string& content) const { std::ofstream(folder_ / name) << content; }
+  void write(const std::string& name, const std::string& content) const {
+    std::filesystem::create_directories((folder_ / name).parent_path());
+    std::ofstream(folder_ / name, std::ios::binary) << content;
+  }
+  void write_glyphs(const std::string& folder, const std::string& images, const std::string& labels) const {
+    write(folder + "/train-images-idx3-ubyte", images);
+    write(folder + "/train-labels-idx1-ubyte", labels);
+  }
+  /// An IDX file of unsigned bytes; the dimensions are below 256.
+  static std::string idx(std::initializer_list<char> sizes, const std::string& values) {
+    std::string bytes{'\0', '\0', '\x08', char(sizes.size())};
+    for (const char size : sizes) bytes += std::string(3, '\0') + size;
+    return bytes + values;
+  }
   [[nodiscard]] std::string path(const std::string& name) const { return (folder_ / name).string(); }
 
   TemporaryFolder folder_;
@@ -50,49 +73,64 @@ TEST_F(CommandLine, WrongCallsSayWhatIsWrongAndEndWithTheirCode) {
   };
   const std::vector<Case> cases{
       {{}, 2, "A subcommand is required"},
-      {{"trian"}, 2, "A subcommand is required"},
+      {{"trian"}, 2, "there is no subcommand 'trian'; did you mean 'train'?"},
+      {{"data", "ftech", "mnist"}, 2, "did you mean 'fetch'?"},
+      {{"elephant"}, 2, "there is no subcommand 'elephant'"},
       {{"train", "--steps", "0"}, 2, "--steps"},
       {{"train", "--steps", "ten"}, 2, "--steps"},
       {{"train", "--steps", "1", "--epochs", "1"}, 2, "excludes"},
       {{"train", "--unknown"}, 2, "--unknown"},
-      {{"train", "--preset", "huge", "--out", run}, 3, "huge"},
+      {{"train", "--preset", "huge", "--out", run}, 2, "huge"},
       {{"train", "--preset", path("network.json"), "--out", run}, 3, "chanels"},
-      {{"train", "--protocol", "mnist", "--out", run}, 3, "seed-224"},
+      {{"train", "--preset", path("slots.json"), "--out", run}, 3, "8464 slots"},
+      {{"train", "--protocol", "mnist", "--out", run}, 2, "seed-224"},
       {{"train", "--protocol", "seed-224", "--data", "builtin", "--out", run}, 3, "64x64"},
       {{"train", "--data", path("nowhere"), "--out", run}, 1, "nowhere"},
-      {{"train", "--data", "builtin", "--device", "tpu", "--out", run}, 3, "unknown device 'tpu'"},
+      {{"train", "--data", "builtin", "--device", "tpu", "--out", run}, 2, "unknown device 'tpu'"},
       {{"train", "--data", "builtin", "--device", "cuda:99", "--out", run}, 5, "cuda:99"},
-      {{"train", "--set", "batch", "--out", run}, 3, "key=value"},
-      {{"train", "--set", "bach=3", "--out", run}, 3, "no such setting"},
-      {{"train", "--set", "loss=3", "--out", run}, 3, "group of settings"},
-      {{"train", "--set", "batch=0", "--out", run}, 3, "batch"},
-      {{"train", "--seed", "281474976710656", "--out", run}, 3, "seed"},
-      {{"train", "--set", "batch=1.5", "--out", run}, 3, "batch"},
-      {{"train", "--set", "batch=7", "--data", "builtin", "--out", run}, 3, "shards"},
-      {{"train", "--set", "optimizer.kind=adam", "--out", run}, 3, "adamw"},
-      {{"train", "--set", "protocol.noise=2", "--out", run}, 3, "noise"},
+      {{"train", "--set", "batch", "--out", run}, 2, "key=value"},
+      {{"train", "--set", "bach=3", "--out", run}, 2, "no such setting"},
+      {{"train", "--set", "loss=3", "--out", run}, 2, "group of settings"},
+      {{"train", "--set", "batch=0", "--out", run}, 2, "batch"},
+      {{"train", "--seed", "281474976710656", "--out", run}, 2, "--seed"},
+      {{"train", "--set", "batch=1.5", "--out", run}, 2, "batch"},
+      {{"train", "--set", "batch=7", "--set", "shards=2", "--data", "builtin", "--out", run}, 3, "shards"},
+      {{"train", "--set", "optimizer.kind=adam", "--out", run}, 2, "adamw"},
+      {{"train", "--set", "protocol.noise=2", "--out", run}, 2, "noise"},
       {{"train", "--config", path("config.json"), "--out", run}, 3, "network"},
       {{"train", "--config", path("missing.json"), "--out", run}, 1, "missing.json"},
-      {{"train", "--config", path("config.json"), "--preset", "quick"}, 3, "--preset"},
+      {{"train", "--config", path("config.json"), "--preset", "quick"}, 2, "--preset"},
       {{"eval", path("missing.safetensors")}, 1, "missing.safetensors"},
       {{"eval", path("broken.safetensors")}, 6, "broken.safetensors"},
       {{"eval", path("text.png")}, 6, "text.png"},
       {{"eval", model, "--protocol", "seed-224", "--data", "builtin"}, 3, "224x224"},
-      {{"eval", model, "--set", "colour=1", "--data", "builtin"}, 3, "colour"},
+      {{"train", "--data", path("cut"), "--out", run}, 3, "the file ends after 1 of 2 values"},
+      {{"train", "--data", path("gzip"), "--out", run}, 3, "train-images-idx3-ubyte"},
+      {{"train", "--data", path("fewer"), "--out", run}, 3, "1 labels for 2 images"},
+      {{"train", "--data", path("beyond"), "--out", run}, 3, "class 7, but there are 2 classes"},
+      {{"eval", model, "--set", "colour=1", "--data", "builtin"}, 2, "colour"},
+      {{"eval", model, "--set", "noise=2", "--data", "builtin"}, 2, "noise"},
+      {{"eval", model, "--protocol", "mnist"}, 2, "seed-224"},
+      {{"eval", model, "--device", "tpu"}, 2, "unknown device 'tpu'"},
+      {{"eval", model, "--seed", "281474976710656"}, 2, "--seed"},
       {{"eval", model, "--count", "-1"}, 2, "--count"},
       {{"detect", model}, 2, "images"},
       {{"detect", model, path("missing.png")}, 3, "missing.png"},
       {{"detect", model, path("text.png")}, 3, "text.png"},
+      {{"detect", model, path("truncated.pgm")}, 3, "the file ends before the last sample"},
+      {{"detect", model, image, "--save", path("text.png")}, 1, "text.png"},
+      {{"detect", model, image, "--save", path(".")}, 2, "name another folder"},
+      {{"detect", model, image, "--device", "tpu"}, 2, "unknown device 'tpu'"},
       {{"detect", image, image}, 6, "black.png"},
       {{"detect", model, image, "--threshold", "7"}, 2, "--threshold"},
       {{"data"}, 2, "subcommand"},
-      {{"data", "fetch", "imagenet"}, 3, "mnist"},
-      {{"data", "render", "--protocol", "nothing", "--count", "1", "--out", run, "--data", "builtin"}, 3, "nothing"},
+      {{"data", "fetch", "imagenet"}, 2, "mnist"},
+      {{"data", "render", "--protocol", "nothing", "--count", "1", "--out", run, "--data", "builtin"}, 2, "nothing"},
       {{"data", "render", "--protocol", "quick-64", "--count", "1", "--out", run, "--format", "voc"}, 2, "--format"},
       {{"info", path("missing.json")}, 3, "missing.json"},
       {{"info", "missing"}, 3, "missing"},
       {{"info", path("network.json")}, 3, "chanels"},
-      {{"bench", "--preset", "huge"}, 3, "huge"},
+      {{"bench", "--preset", "huge"}, 2, "huge"},
   };
   for (const Case& one : cases) {
     std::string call = "gridspot";
@@ -115,6 +153,7 @@ TEST_F(CommandLine, HelpAndVersionGoToStdout) {
 TEST_F(CommandLine, InfoDescribesBuildPresetAndModel) {
   const Json build = parse_json(run_gridspot({"info", "--json"}).out, "info");
   EXPECT_EQ(build["presets"].size(), 4u);
+  EXPECT_TRUE(build["libraries"].contains("oneDNN"));
   const Json preset = parse_json(run_gridspot({"info", "seed", "--json"}).out, "info seed");
   EXPECT_NEAR(preset["forward_flop"].get<double>(), 9.28e9, 0.01e9);
   const Json model = parse_json(run_gridspot({"info", path("model.safetensors"), "--json"}).out, "info model");
@@ -131,6 +170,33 @@ TEST_F(CommandLine, DetectReportsABadImageAndGoesOn) {
   EXPECT_TRUE(json["images"][0].contains("error"));
   EXPECT_EQ(json["images"][1]["width"], 50);
   EXPECT_TRUE(std::filesystem::exists(folder_ / "drawn" / "black.png"));
+}
+
+TEST_F(CommandLine, DetectDrawsImagesOfOneNameIntoFilesOfTheirOwn) {
+  for (const char* name : {"a", "b", "c"}) {
+    std::filesystem::create_directories(folder_ / name);
+    write_png(folder_ / name / "1.png", Image(20, 20, 1));
+  }
+  write_pgm(folder_ / "c/1.pgm", Image(20, 20, 1));
+  const auto result = run_gridspot({"detect", path("model.safetensors"), path("a/1.png"), path("b/1.png"),
+                                    path("c/1.pgm"), "--json", "--save", path("drawn")});
+  EXPECT_EQ(result.exit_code, 0) << result.error;
+  const Json images = parse_json(result.out, "detect")["images"];
+  for (const auto& [image, name] : {std::pair{0, "1.png"}, {1, "1-2.png"}, {2, "1-3.png"}}) {
+    EXPECT_EQ(images[image]["drawn"], path("drawn") + "/" + name);
+    EXPECT_TRUE(std::filesystem::exists(folder_ / "drawn" / name));
+  }
+}
+
+// With threshold 0 and without suppression every slot is a detection.
+TEST_F(CommandLine, DetectTellsWhatIsBeyondTheCapacity) {
+  const auto result = run_gridspot({"detect", path("model.safetensors"), path("black.png"), "--threshold", "0", "--nms",
+                                    "1", "--capacity", "10", "--json"});
+  EXPECT_EQ(result.exit_code, 0) << result.error;
+  const Json image = parse_json(result.out, "detect")["images"][0];
+  EXPECT_EQ(image["detections"].size(), 10u);
+  EXPECT_EQ(image["truncated"], load_network("quick").detector.slots() - 10);
+  EXPECT_THAT(result.error, HasSubstr("left out"));
 }
 
 TEST_F(CommandLine, RenderWritesLabelledCanvases) {

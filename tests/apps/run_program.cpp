@@ -43,7 +43,8 @@ ProgramResult run_gridspot(const std::vector<std::string>& arguments, int signal
   if (child == 0) execute(arguments, folder / "out", folder / "error");
   int status = 0;
   if (signal != 0) {
-    while (!has_content(signal_after) && waitpid(child, &status, WNOHANG) == 0)
+    const auto awaited = signal_after.empty() ? folder / "error" : signal_after;
+    while (!has_content(awaited) && waitpid(child, &status, WNOHANG) == 0)
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     kill(child, signal);
   }

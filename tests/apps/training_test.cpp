@@ -28,6 +28,8 @@ class Training : public testing::Test {
                                        "--set",
                                        "batch=8",
                                        "--set",
+                                       "shards=4",
+                                       "--set",
                                        "evaluation.count=8",
                                        "--out",
                                        (folder_ / out).string()};
@@ -100,10 +102,50 @@ TEST_F(Training, AConfigOfOtherGlyphsIsRefused) {
   EXPECT_THAT(result.error, HasSubstr("not those of the configuration"));
 }
 
+TEST_F(Training, ARepeatOnOtherDataIsRefusedUnlessAsked) {
+  ASSERT_EQ(train("run").exit_code, 0);
+  const auto write_idx = [&](const std::string& name, std::string dimensions, std::size_t values) {
+    write_file_atomically(folder_ / name,
+                          std::string("\0\0\x08", 3) + std::move(dimensions) + std::string(values, '\1'));
+  };
+  const std::string two("\0\0\0\2", 4);
+  for (const std::string split : {"train", "t10k"}) {
+    write_idx(split + "-images-idx3-ubyte", "\3" + two + two + two, 8);
+    write_idx(split + "-labels-idx1-ubyte", "\1" + two, 2);
+  }
+  const std::vector<std::string> repeat{"train",
+                                        "--config",
+                                        (folder_ / "run/config.json").string(),
+                                        "--data",
+                                        (folder_ / "").string(),
+                                        "--out",
+                                        (folder_ / "again").string()};
+  const auto refused = run_gridspot(repeat);
+  EXPECT_EQ(refused.exit_code, 3);
+  EXPECT_THAT(refused.error, HasSubstr("not those of the configuration"));
+  auto asked = repeat;
+  asked.insert(asked.end(), {"--set", "glyphs="});
+  const auto result = run_gridspot(asked);
+  EXPECT_EQ(result.exit_code, 0) << result.error;
+}
+
+TEST_F(Training, PlanPrintsEveryBufferAndTrainsNothing) {
+  const auto result = train("run", {"--plan"});
+  EXPECT_EQ(result.exit_code, 0) << result.error;
+  EXPECT_THAT(result.out, HasSubstr("activations of backbone.conv1"));
+  EXPECT_THAT(result.out, HasSubstr("total"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "run"));
+  const Json plan = parse_json(train("run", {"--plan", "--json"}).out, "plan")["planned_bytes"];
+  std::size_t sum = 0;
+  for (const auto& [purpose, bytes] : plan.items())
+    if (purpose != "total") sum += bytes.get<std::size_t>();
+  EXPECT_EQ(plan["total"], sum);
+}
+
 TEST_F(Training, ASignalStopsTheRunCleanlyWithAModel) {
   for (const auto& [signal, code] : {std::pair{SIGINT, 130}, {SIGTERM, 143}}) {
     const auto folder = folder_ / std::to_string(signal);
-    const auto result = run_gridspot({"train", "--preset", "quick", "--data", "builtin", "--set", "batch=8", "--steps",
+    const auto result = run_gridspot({"train", "--preset", "quick", "--data", "builtin", "--set", "batch=16", "--steps",
                                       "100000", "--out", folder.string()},
                                      signal, folder / "metrics.jsonl");
     EXPECT_EQ(result.exit_code, code) << result.error;
@@ -114,6 +156,23 @@ TEST_F(Training, ASignalStopsTheRunCleanlyWithAModel) {
     const Json info = parse_json(run_gridspot({"info", (folder / "model.safetensors").string(), "--json"}).out, "info");
     EXPECT_EQ(info["step"].get<long>(), std::count(metrics.begin(), metrics.end(), '\n'));
   }
+}
+
+TEST_F(Training, ASignalStopsTheEvaluationToo) {
+  const auto folder = folder_ / "run";
+  const auto result = run_gridspot({"train", "--preset", "quick", "--data", "builtin", "--set", "batch=16", "--steps",
+                                    "2", "--set", "evaluation.count=1000000", "--out", folder.string()},
+                                   SIGINT, folder / "model.safetensors");
+  EXPECT_EQ(result.exit_code, 130);
+  EXPECT_THAT(result.error, HasSubstr("Stopped before the evaluation"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "evaluation.json"));
+  const auto eval = run_gridspot(
+      {"eval", (folder / "model.safetensors").string(), "--data", "builtin", "--count", "1000000"}, SIGINT);
+  EXPECT_EQ(eval.exit_code, 130);
+  EXPECT_THAT(eval.error, HasSubstr("Stopped before the evaluation"));
+  const auto bench = run_gridspot({"bench", "--data", "builtin", "--steps", "1000000"}, SIGINT);
+  EXPECT_EQ(bench.exit_code, 130);
+  EXPECT_THAT(bench.error, HasSubstr("Stopped"));
 }
 
 TEST_F(Training, ALossThatIsNotFiniteEndsTheRunWithCodeSeven) {
@@ -135,9 +194,25 @@ TEST_F(Training, EvalHasTheKeysThatOthersRead) {
   EXPECT_EQ(json["images"], 40);
   EXPECT_TRUE(std::filesystem::exists(folder_ / "coco/ground_truth.json"));
   EXPECT_TRUE(std::filesystem::exists(folder_ / "coco/detections.json"));
+  EXPECT_EQ(json["truncated"], 0);
   const auto one = run_gridspot({"eval", (folder_ / "run/model.safetensors").string(), "--data", "builtin", "--count",
                                  "40", "--json", "--threads", "1"});
   EXPECT_EQ(json["mAP50"], parse_json(one.out, "eval")["mAP50"]) << "the number of threads changed the result";
+}
+
+TEST_F(Training, EvalUsesTheProtocolOfTheTrainingUnlessToldOtherwise) {
+  ASSERT_EQ(train("run", {"--set", "protocol.box=tile", "--set", "protocol.noise=0.3"}).exit_code, 0);
+  const auto ground_truth = [&](const std::string& name, std::vector<std::string> more) {
+    more.insert(more.begin(), {"eval", (folder_ / "run/model.safetensors").string(), "--data", "builtin", "--count",
+                               "8", "--coco-out", (folder_ / name).string()});
+    const auto result = run_gridspot(more);
+    EXPECT_EQ(result.exit_code, 0) << result.error;
+    return file(name + "/ground_truth.json") + file(name + "/detections.json");
+  };
+  const auto trained = ground_truth("trained", {});
+  EXPECT_EQ(ground_truth("same", {"--protocol", "quick-64", "--set", "box=tile", "--set", "noise=0.3"}), trained);
+  EXPECT_NE(ground_truth("named", {"--protocol", "quick-64"}), trained);
+  EXPECT_NE(ground_truth("changed", {"--set", "box=tight"}), trained);
 }
 
 }  // namespace

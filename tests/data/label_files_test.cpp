@@ -75,17 +75,16 @@ TEST(CocoWriter, WritesOneFileOfAnnotations) {
 
   EXPECT_EQ(read_image(folder.path() / "images/000000.png"), Image(4, 8, 1, 99));
   const json file = json::parse(text_of(folder.path() / "annotations.json"));
-  EXPECT_EQ(file["categories"], json::parse(R"([{"id": 0, "name": "zero", "supercategory": "glyph"},
-                                                {"id": 1, "name": "the \"one\": #1", "supercategory": "glyph"}])"));
-  EXPECT_EQ(file["images"], json::parse(R"([{"id": 0, "file_name": "000000.png", "height": 4, "width": 8},
-                            {"id": 1, "file_name": "000001.png", "height": 2, "width": 2},
-                            {"id": 2, "file_name": "000002.png", "height": 10, "width": 10}])"));
+  EXPECT_EQ(file["categories"], json::parse(R"([{"id": 1, "name": "zero"}, {"id": 2, "name": "the \"one\": #1"}])"));
+  EXPECT_EQ(file["images"], json::parse(R"([{"id": 1, "file_name": "000000.png", "height": 4, "width": 8},
+                            {"id": 2, "file_name": "000001.png", "height": 2, "width": 2},
+                            {"id": 3, "file_name": "000002.png", "height": 10, "width": 10}])"));
   const json& annotations = file["annotations"];
   ASSERT_EQ(annotations.size(), 3u);
-  EXPECT_EQ(annotations[0], json::parse(R"({"id": 1, "image_id": 0, "category_id": 1, "bbox": [2.0, 0.0, 4.0, 2.0],
+  EXPECT_EQ(annotations[0], json::parse(R"({"id": 1, "image_id": 1, "category_id": 2, "bbox": [2.0, 0.0, 4.0, 2.0],
                                             "area": 8.0, "iscrowd": 0})"));
   EXPECT_EQ(annotations[1]["id"], 2);
-  EXPECT_EQ(annotations[2]["image_id"], 2);
+  EXPECT_EQ(annotations[2]["image_id"], 3);
   EXPECT_EQ(annotations[2]["bbox"], json::parse("[0.0, 0.0, 10.0, 10.0]"));
 }
 

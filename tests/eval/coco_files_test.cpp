@@ -1,8 +1,7 @@
 #include "eval/coco_files.h"
 
-#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
-#include "gridspot/error.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
 #include "tests/io/temporary_folder.h"
@@ -26,9 +25,9 @@ TEST(CocoFiles, GroundTruthCountsFromOneAndIsInPixels) {
   write_coco_ground_truth(folder / "ground_truth.json", example());
   EXPECT_EQ(
       content(folder / "ground_truth.json"),
-      R"({"info":{"description":"gridspot evaluation set"},)"
-      R"("images":[{"id":1,"file_name":"000001.png","width":200,"height":100},)"
-      R"({"id":2,"file_name":"000002.png","width":64,"height":64}],)"
+      R"({"info":{"description":"gridspot"},)"
+      R"("images":[{"id":1,"file_name":"000000.png","width":200,"height":100},)"
+      R"({"id":2,"file_name":"000001.png","width":64,"height":64}],)"
       R"("annotations":[{"id":1,"image_id":1,"category_id":2,"bbox":[75.0,25.0,50.0,50.0],"area":2500.0,"iscrowd":0},)"
       R"({"id":2,"image_id":2,"category_id":1,"bbox":[12.0,8.0,8.0,16.0],"area":128.0,"iscrowd":0}],)"
       R"("categories":[{"id":1,"name":"zero"},{"id":2,"name":"one"}]})");
@@ -41,15 +40,6 @@ TEST(CocoFiles, DetectionsHaveTheirScores) {
             R"([{"image_id":2,"category_id":1,"bbox":[16.0,24.0,32.0,16.0],"score":0.1}])");
   write_coco_detections(folder / "none.json", {});
   EXPECT_EQ(content(folder / "none.json"), "[]");
-}
-
-TEST(CocoFiles, TakesOneFileNameForEachImage) {
-  const test::TemporaryFolder folder;
-  const std::vector<std::string> names{"a.png", "b.png"};
-  write_coco_ground_truth(folder / "named.json", example(), names);
-  EXPECT_THAT(content(folder / "named.json"), testing::HasSubstr(R"("file_name":"b.png")"));
-  EXPECT_THROW(write_coco_ground_truth(folder / "x.json", example(), std::span(names).first(1)), InvalidInput);
-  EXPECT_FALSE(std::filesystem::exists(folder / "x.json"));
 }
 
 }  // namespace

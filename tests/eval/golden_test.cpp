@@ -7,6 +7,7 @@
 #include "eval/evaluation.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
+#include "tests/support/golden.h"
 
 namespace gridspot::eval {
 namespace {
@@ -30,7 +31,7 @@ EvaluationSet set_from(const Json& json) {
 }
 
 Json golden_sets() {
-  const std::string path = GRIDSPOT_SOURCE_DIR "/tests/golden/ap.json";
+  const std::string path = test::golden_path("ap.json");
   return parse_json(read_file(path, 1 << 20), path)["sets"];
 }
 

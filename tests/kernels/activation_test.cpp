@@ -1,10 +1,8 @@
 #include "kernels/activation.h"
 
-#include <gmock/gmock.h>
-
 #include <limits>
 
-#include "gridspot/error.h"
+#include "tests/kernels/refusals.h"
 #include "tests/reference/activation.h"
 #include "tests/support/compare.h"
 #include "tests/support/device_test.h"
@@ -133,42 +131,40 @@ TEST_P(Activation, NanReachesTheBiasGradientOfItsChannelAlone) {
 }
 
 TEST_P(Activation, RefusesWhatBreaksTheContract) {
-  struct Case {
-    int channels;
-    float slope;
-    std::size_t bias, values, output, partials;
-    std::string message;
-  };
-  const std::size_t partials = activation_partials(4, 3);
-  const std::vector<Case> forward{
-      {0, 0, 3, 12, 0, 0, "bias_activation: channels is 0, expected at least 1"},
-      {3, -0.5f, 3, 12, 0, 0, "bias_activation: the slope is -0.5, expected 0 to 1"},
-      {3, 2, 3, 12, 0, 0, "bias_activation: the slope is 2, expected 0 to 1"},
-      {3, std::numeric_limits<float>::quiet_NaN(), 3, 12, 0, 0, "the slope is nan"},
-      {3, 0, 4, 12, 0, 0, "bias_activation: bias must have 3 elements, it has 4"},
-      {3, 0, 3, 13, 0, 0, "bias_activation: values must have 12 elements, it has 13"},
-  };
-  const std::vector<Case> backward{
-      {0, 0, 3, 12, 12, partials, "activation_backward: channels is 0, expected at least 1"},
-      {3, 1.5f, 3, 12, 12, partials, "activation_backward: the slope is 1.5, expected 0 to 1"},
-      {3, 0, 3, 11, 12, partials, "activation_backward: gradient must have 12 elements, it has 11"},
-      {3, 0, 3, 12, 0, partials, "activation_backward: output must have 12 elements, it has 0"},
-      {3, 1, 3, 12, 5, partials, "activation_backward: output must have 12 elements, it has 5"},
-      {3, 0, 2, 12, 12, partials, "activation_backward: bias_gradient must have 3 elements, it has 2"},
-      {3, 0, 3, 12, 12, partials + 1, "activation_backward: partials must have 3 elements, it has 4"},
+  struct Arguments {
+    int channels = 3;
+    float slope = 0;
+    std::size_t values = 12, bias = 3, output = 12, partials = activation_partials(4, 3);
   };
   Stream stream(device());
-  for (const Case& c : forward) {
-    const Buffer<float> bias(device(), c.bias), values(device(), c.values);
-    EXPECT_THAT([&] { bias_activation<float>(stream, 4, c.channels, bias, c.slope, values); },
-                testing::ThrowsMessage<InvalidInput>(testing::HasSubstr(c.message)));
-  }
-  for (const Case& c : backward) {
-    const Buffer<float> bias(device(), c.bias), values(device(), c.values), output(device(), c.output);
-    const Buffer<float> workspace(device(), c.partials);
-    EXPECT_THAT([&] { activation_backward<float>(stream, 4, c.channels, output, c.slope, values, bias, workspace); },
-                testing::ThrowsMessage<InvalidInput>(testing::HasSubstr(c.message)));
-  }
+  const auto zeros = [&](std::size_t count) { return upload(stream, std::vector<float>(count)); };
+  const auto forward = [&](const Arguments& a) {
+    bias_activation<float>(stream, 4, a.channels, zeros(a.bias), a.slope, zeros(a.values));
+    stream.synchronize();
+  };
+  test::expect_refusals(Arguments{}, forward,
+                        {{[](auto& a) { a.channels = 0; }, "bias_activation: channels is 0, expected at least 1"},
+                         {[](auto& a) { a.slope = -0.5f; }, "bias_activation: the slope is -0.5, expected 0 to 1"},
+                         {[](auto& a) { a.slope = 2; }, "bias_activation: the slope is 2, expected 0 to 1"},
+                         {[](auto& a) { a.slope = std::numeric_limits<float>::quiet_NaN(); },
+                          "bias_activation: the slope is nan, expected 0 to 1"},
+                         {[](auto& a) { a.bias = 4; }, "bias_activation: bias must have 3 elements, it has 4"},
+                         {[](auto& a) { a.values = 13; }, "bias_activation: values must have 12 elements, it has 13"}});
+  const auto backward = [&](const Arguments& a) {
+    activation_backward<float>(stream, 4, a.channels, zeros(a.output), a.slope, zeros(a.values), zeros(a.bias),
+                               zeros(a.partials));
+    stream.synchronize();
+  };
+  test::expect_refusals(
+      Arguments{}, backward,
+      {{[](auto& a) { a.channels = 0; }, "activation_backward: channels is 0, expected at least 1"},
+       {[](auto& a) { a.slope = 1.5f; }, "activation_backward: the slope is 1.5, expected 0 to 1"},
+       {[](auto& a) { a.values = 11; }, "activation_backward: gradient must have 12 elements, it has 11"},
+       {[](auto& a) { a.output = 0; }, "activation_backward: output must have 12 elements, it has 0"},
+       {[](auto& a) { a.slope = 1, a.output = 5; }, "activation_backward: output must have 12 elements, it has 5"},
+       {[](auto& a) { a.bias = 2; }, "activation_backward: bias_gradient must have 3 elements, it has 2"},
+       {[](auto& a) { a.partials = 0; }, "activation_backward: partials must have " +
+                                             std::to_string(activation_partials(4, 3)) + " elements, it has 0"}});
 }
 
 }  // namespace

@@ -2,9 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include <functional>
-
-#include "gridspot/error.h"
+#include "tests/kernels/refusals.h"
 #include "tests/reference/canvas.h"
 #include "tests/support/compare.h"
 #include "tests/support/dtype.h"
@@ -79,7 +77,7 @@ struct Option {
 const std::vector<Option> options{
     {"plain", [](Protocol&) {}},
     {"shear", [](Protocol& p) { p.max_shear = 0.4f; }},
-    {"clutter", [](Protocol& p) { p.max_clutter = 20; }},
+    {"clutter", [](Protocol& p) { p.max_clutter = 64; }},
     {"noise", [](Protocol& p) { p.noise = 0.2f; }},
     {"contrast", [](Protocol& p) { p.min_contrast = 0.3f; }},
     {"inversion", [](Protocol& p) { p.inversion = 0.5f; }},
@@ -116,12 +114,24 @@ TEST_P(Canvas, MatchesTheReferenceForEveryProtocol) {
     }
 }
 
-// Canvases of every width around a pack and a block, down to one pixel.
+// Widths around a pack; packs around a warp and a block; one pixel and the longest row.
 TEST_P(Canvas, TakesAnySize) {
   Random random(2);
   const Glyphs glyphs = test::random_glyphs(random, 5, 9, 9);
-  for (const auto& [height, width] :
-       {std::pair{1, 1}, {1, 7}, {2, 8}, {3, 9}, {17, 31}, {33, 33}, {256, 8}, {257, 7}, {5, 300}}) {
+  for (const auto& [height, width] : {std::pair{1, 1},
+                                      {1, 7},
+                                      {2, 8},
+                                      {3, 9},
+                                      {17, 31},
+                                      {33, 33},
+                                      {31, 8},
+                                      {32, 8},
+                                      {33, 8},
+                                      {255, 8},
+                                      {256, 8},
+                                      {257, 7},
+                                      {5, 300},
+                                      {1, 16384}}) {
     SCOPED_TRACE(std::to_string(height) + " x " + std::to_string(width));
     Protocol protocol = find_protocol("seed-224");
     protocol.height = height;
@@ -186,11 +196,13 @@ TEST_P(Canvas, RoundsToEveryDtype) {
     const auto normalized = compose<float>(protocol, glyphs, request, normalization, drawn);
     const auto half = compose<bfloat16>(protocol, glyphs, request, normalization, drawn);
     const auto bytes = compose<std::uint8_t>(protocol, glyphs, request, {}, drawn);
+    // nvcc may contract to FMA in one kernel and not in the other, which can move a value across the middle of two.
+    const int units = device().kind == DeviceKind::cuda ? 1 : 0;
     for (std::size_t i = 0; i < plain.size(); ++i) {
       ASSERT_GE(plain[i], 0);
       ASSERT_LE(plain[i], 1);
-      ASSERT_EQ(half[i].bits, from_float<bfloat16>(normalized[i]).bits) << "pixel " << i;
-      ASSERT_EQ(int(bytes[i]), int(std::floor(255.0f * plain[i] + 0.5f))) << "pixel " << i;
+      ASSERT_NEAR(half[i].bits, from_float<bfloat16>(normalized[i]).bits, units) << "pixel " << i;
+      ASSERT_NEAR(bytes[i], std::floor(255.0f * plain[i] + 0.5f), units) << "pixel " << i;
     }
   }
 }
@@ -247,8 +259,10 @@ TEST_P(Canvas, RefusesWhatBreaksTheContract) {
   Stream stream(device());
   const test::DeviceGlyphs bank(stream, test::random_glyphs(random, 2, 5, 5));
   const auto step = upload(stream, std::vector<std::uint64_t>{0});
-  const Scenes scenes(device(), 2, 5);
-  Buffer<float> output(device(), 2 * 224 * 224);
+  const Protocol protocol = find_protocol("seed-224");
+  const Scenes scenes(device(), 2, protocol.max_glyphs);
+  sample_scenes(stream, protocol, bank.view(), 1, step.data(), 0, scenes.view());
+  const Buffer<float> output(device(), 2 * 224 * 224);
   struct Arguments {
     Protocol protocol;
     GlyphBankView glyphs;
@@ -257,32 +271,24 @@ TEST_P(Canvas, RefusesWhatBreaksTheContract) {
     Normalization normalization;
     DeviceSpan<float> output;
   };
-  struct Row {
-    std::function<void(Arguments&)> change;
-    const char* message;
+  const auto call = [&](const Arguments& a) {
+    compose_canvases(stream, a.protocol, a.glyphs, 1, step.data(), a.first_canvas, a.view, a.normalization, a.output);
+    stream.synchronize();
   };
-  const std::vector<Row> rows{
-      {[](Arguments& a) { a.output.size -= 1; }, "compose_canvases: output must have 100352 elements, it has 100351"},
-      {[](Arguments& a) { a.view.n = 1; }, "compose_canvases: output must have 50176 elements, it has 100352"},
-      {[](Arguments& a) { a.view.n = -2; }, "the number of canvases must not be negative, it is -2"},
-      {[](Arguments& a) { a.first_canvas = -1; }, "the first canvas must not be negative, it is -1"},
-      {[](Arguments& a) { a.glyphs.count = 0; }, "compose_canvases: the glyph bank is empty: 0 glyphs of 5 x 5"},
-      {[](Arguments& a) { a.protocol.noise = 2; }, "protocol 'seed-224': noise must be in [0, 1]"},
-      {[](Arguments& a) { a.normalization.deviation = 0; },
-       "a finite mean and a positive, finite deviation, found 0 and 0"},
-      {[](Arguments& a) { a.normalization.deviation = -1; }, "found 0 and -1"},
-      {[](Arguments& a) { a.normalization.mean = std::numeric_limits<float>::infinity(); }, "found inf and 1"},
-  };
-  for (const Row& row : rows) {
-    Arguments a{find_protocol("seed-224"), bank.view(), 0, scenes.view(), {}, output};
-    row.change(a);
-    try {
-      compose_canvases(stream, a.protocol, a.glyphs, 1, step.data(), a.first_canvas, a.view, a.normalization, a.output);
-      ADD_FAILURE() << "accepted: " << row.message;
-    } catch (const InvalidInput& error) {
-      EXPECT_THAT(error.what(), testing::HasSubstr(row.message));
-    }
-  }
+  const std::string size = "compose_canvases: output must have ";
+  const std::string normalization =
+      "compose_canvases: the normalisation needs a finite mean and a positive, finite deviation, found ";
+  test::expect_refusals(
+      Arguments{protocol, bank.view(), 0, scenes.view(), {}, output}, call,
+      {{[](auto& a) { a.output.size -= 1; }, size + "100352 elements, it has 100351"},
+       {[](auto& a) { a.view.n = 1; }, size + "50176 elements, it has 100352"},
+       {[](auto& a) { a.view.n = -2; }, "compose_canvases: the number of canvases must not be negative, it is -2"},
+       {[](auto& a) { a.first_canvas = -1; }, "compose_canvases: the first canvas must not be negative, it is -1"},
+       {[](auto& a) { a.glyphs.count = 0; }, "compose_canvases: the glyph bank is empty: 0 glyphs of 5 x 5"},
+       {[](auto& a) { a.protocol.noise = 2; }, "protocol 'seed-224': noise must be in [0, 1]"},
+       {[](auto& a) { a.normalization.deviation = 0; }, normalization + "0 and 0"},
+       {[](auto& a) { a.normalization.deviation = -1; }, normalization + "0 and -1"},
+       {[](auto& a) { a.normalization.mean = std::numeric_limits<float>::infinity(); }, normalization + "inf and 1"}});
 }
 
 }  // namespace

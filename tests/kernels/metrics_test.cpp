@@ -1,6 +1,9 @@
 #include "kernels/metrics.h"
 
-#include "gridspot/error.h"
+#include <cmath>
+#include <limits>
+
+#include "tests/kernels/refusals.h"
 #include "tests/support/compare.h"
 #include "tests/support/device_test.h"
 
@@ -41,13 +44,50 @@ TEST_P(RecordStep, MeansTermsAndSumsCountsIntoTheStepsSlot) {
   }
 }
 
+// A step without a finite loss must not be taken; its gradient may look harmless.
+TEST_P(RecordStep, SpoilsTheNormOfAStepWhoseLossIsNotFinite) {
+  constexpr float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
+  for (const float bad : {1.0f, nan, infinity, -infinity})
+    for (const int term : {0, 1, 2}) {
+      std::vector<float> terms(3 * 40, 2.0f);
+      terms[3 * 33 + term] = bad;
+      std::vector<float> norm;
+      const auto history = run([&](Stream& stream) {
+        const auto step = upload(stream, std::vector<std::uint64_t>{0});
+        const auto norm_buffer = upload(stream, std::vector<float>{0.5f});
+        const auto counts = upload(stream, std::vector<std::int32_t>(40));
+        const Buffer<StepMetrics> slots(device(), 1);
+        record_step(stream, step.data(), upload(stream, terms), norm_buffer, counts, counts, slots);
+        norm = download(stream, norm_buffer);
+        return download(stream, slots);
+      });
+      EXPECT_EQ(history[0].gradient_norm, 0.5f) << bad;
+      EXPECT_EQ(std::isnan(norm[0]), !std::isfinite(bad)) << bad << " in term " << term;
+    }
+}
+
 TEST_P(RecordStep, RefusesSizesThatDoNotFit) {
+  struct Arguments {
+    std::size_t terms = 6, norm = 1, collisions = 2, unplaced = 2, history = 4;
+  };
   Stream stream(device());
-  Buffer<float> terms(device(), 6), norm(device(), 1);
-  Buffer<std::int32_t> counts(device(), 2), too_many(device(), 3);
-  Buffer<StepMetrics> history(device(), 4);
-  EXPECT_THROW(record_step(stream, nullptr, terms, norm, counts, too_many, history), InvalidInput);
-  EXPECT_THROW(record_step(stream, nullptr, terms, norm, too_many, too_many, history), InvalidInput);
+  const auto step = upload(stream, std::vector<std::uint64_t>{0});
+  const auto call = [&](const Arguments& a) {
+    const auto terms = upload(stream, std::vector<float>(a.terms)), norm = upload(stream, std::vector<float>(a.norm));
+    const auto collisions = upload(stream, std::vector<std::int32_t>(a.collisions)),
+               unplaced = upload(stream, std::vector<std::int32_t>(a.unplaced));
+    const Buffer<StepMetrics> history(device(), a.history);
+    record_step(stream, step.data(), terms, norm, collisions, unplaced, history);
+    stream.synchronize();
+  };
+  const char* rule = "record_step: terms, collisions and unplaced must hold the same number of canvases, at least one";
+  test::expect_refusals(Arguments{}, call,
+                        {{[](auto& a) { a.terms = 5; }, rule},
+                         {[](auto& a) { a.collisions = 3; }, rule},
+                         {[](auto& a) { a.unplaced = 1; }, rule},
+                         {[](auto& a) { a.terms = a.collisions = a.unplaced = 0; }, rule},
+                         {[](auto& a) { a.norm = 0; }, rule},
+                         {[](auto& a) { a.history = 0; }, rule}});
 }
 
 }  // namespace

@@ -3,14 +3,12 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
-#include <functional>
 #include <limits>
 
 #include "kernels/decode.h"
-#include "kernels/iou.h"
 #include "kernels/targets.h"
+#include "tests/kernels/refusals.h"
 #include "tests/reference/nms.h"
-#include "tests/support/compare.h"
 #include "tests/support/device_test.h"
 
 namespace gridspot {
@@ -198,23 +196,6 @@ TEST_P(Nms, RefusesWhatDoesNotFit) {
     float threshold = 0.5f;
     std::size_t boxes = 6, scores = 6, classes = 6;
   };
-  struct Case {
-    std::function<void(Arguments&)> spoil;
-    const char* message;
-  };
-  const std::vector<Case> cases{
-      {[](auto& a) { a.n = -1; }, "suppress: n must be at least 0, it is -1"},
-      {[](auto& a) { a.slots = -1; }, "suppress: slots must be at least 0, it is -1"},
-      {[](auto& a) { a.slots = 8193; }, "suppress: an image may have 8192 slots, it has 8193"},
-      {[](auto& a) { a.detections = 1; }, "suppress: the detections must be of 2 images, they are of 1"},
-      {[](auto& a) { a.detections = -1; }, "Detections: n must be at least 0, it is -1"},
-      {[](auto& a) { a.capacity = -1; }, "Detections: capacity must be at least 0, it is -1"},
-      {[](auto& a) { a.threshold = 1.5f; }, "suppress: the IoU threshold must lie in [0, 1], it is 1.500000"},
-      {[](auto& a) { a.threshold = nan; }, "suppress: the IoU threshold must lie in [0, 1], it is nan"},
-      {[](auto& a) { a.boxes = 5; }, "suppress: boxes must have 6 elements, it has 5"},
-      {[](auto& a) { a.scores = 7; }, "suppress: scores must have 6 elements, it has 7"},
-      {[](auto& a) { a.classes = 0; }, "suppress: classes must have 6 elements, it has 0"},
-  };
   const auto call = [&](const Arguments& a) {
     Stream stream(device());
     const Buffer<Box> boxes(device(), a.boxes);
@@ -225,12 +206,19 @@ TEST_P(Nms, RefusesWhatDoesNotFit) {
     gridspot::suppress(stream, a.n, a.slots, boxes, scores, classes, a.threshold, false, detections.view());
     stream.synchronize();
   };
-  EXPECT_NO_THROW(call({}));
-  for (const Case& c : cases) {
-    Arguments arguments;
-    c.spoil(arguments);
-    EXPECT_THAT([&] { call(arguments); }, testing::ThrowsMessage<InvalidInput>(testing::StrEq(c.message)));
-  }
+  test::expect_refusals(
+      Arguments{}, call,
+      {{[](auto& a) { a.n = -1; }, "suppress: n must be at least 0, it is -1"},
+       {[](auto& a) { a.slots = -1; }, "suppress: slots must be at least 0, it is -1"},
+       {[](auto& a) { a.slots = 8193; }, "suppress: an image may have 8192 slots, it has 8193"},
+       {[](auto& a) { a.detections = 1; }, "suppress: the detections must be of 2 images, they are of 1"},
+       {[](auto& a) { a.detections = -1; }, "Detections: n must be at least 0, it is -1"},
+       {[](auto& a) { a.capacity = -1; }, "Detections: capacity must be at least 0, it is -1"},
+       {[](auto& a) { a.threshold = 1.5f; }, "suppress: the IoU threshold must lie in [0, 1], it is 1.500000"},
+       {[](auto& a) { a.threshold = nan; }, "suppress: the IoU threshold must lie in [0, 1], it is nan"},
+       {[](auto& a) { a.boxes = 5; }, "suppress: boxes must have 6 elements, it has 5"},
+       {[](auto& a) { a.scores = 7; }, "suppress: scores must have 6 elements, it has 7"},
+       {[](auto& a) { a.classes = 0; }, "suppress: classes must have 6 elements, it has 0"}});
 }
 
 // What a perfect network would say comes back as the objects that were encoded.
@@ -288,50 +276,6 @@ TEST_P(Nms, RecoversEncodedTargets) {
       EXPECT_EQ(found_classes[match - found.begin()], labels[i]) << "object " << i;
     }
   }
-}
-
-TEST(Iou, IsTheFractionThatGeometryGives) {
-  const Box unit{0.5f, 0.5f, 1, 1};
-  EXPECT_EQ(iou(unit, unit), 1);
-  EXPECT_FLOAT_EQ(iou(unit, {1.0f, 0.5f, 1, 1}), 1.0f / 3);           // half of each: (1/2) / (3/2)
-  EXPECT_FLOAT_EQ(iou(unit, {1.0f, 1.0f, 1, 1}), 1.0f / 7);           // a quarter of each: (1/4) / (7/4)
-  EXPECT_FLOAT_EQ(iou(unit, {0.5f, 0.5f, 0.5f, 0.5f}), 0.25f);        // inside: the ratio of the areas
-  EXPECT_FLOAT_EQ(iou(unit, {0.5f, 0.5f, 0.25f, 4}), 0.25f / 1.75f);  // a cross: (1/4) / (1 + 1 - 1/4)
-  EXPECT_EQ(iou(unit, {1.5f, 0.5f, 1, 1}), 0);                        // they touch
-  EXPECT_EQ(iou(unit, {3, 3, 1, 1}), 0);
-}
-
-TEST(Iou, IsNeverNan) {
-  const Box unit{0.5f, 0.5f, 1, 1}, empty{0.5f, 0.5f, 0, 1}, negative{0.5f, 0.5f, -1, -1};
-  const Box huge{0, 0, 3e38f, 3e38f}, tiny{0, 0, 1e-30f, 1e-30f};
-  for (const Box& a : {unit, empty, negative, huge, tiny})
-    for (const Box& b : {unit, empty, negative, huge, tiny}) {
-      EXPECT_GE(iou(a, b), 0);
-      EXPECT_LE(iou(a, b), 1);
-    }
-  EXPECT_EQ(iou(empty, empty), 0);
-  EXPECT_EQ(iou(negative, negative), 0);
-  for (const Box& box :
-       {Box{nan, 0.5f, 1, 1}, Box{0.5f, nan, 1, 1}, Box{0.5f, 0.5f, nan, 1}, Box{0.5f, 0.5f, 1, nan}}) {
-    EXPECT_EQ(iou(unit, box), 0);
-    EXPECT_EQ(iou(box, unit), 0);
-  }
-}
-
-TEST(Iou, MatchesTheReference) {
-  Random random(44);
-  std::vector<float> values;
-  std::vector<double> expected;
-  for (int i = 0; i < 10000; ++i) {
-    const auto box = [&] {
-      return Box{random.uniform(), random.uniform(), random.uniform(0.02f, 1), random.uniform(0.02f, 1)};
-    };
-    const Box a = box(), b = box();
-    values.push_back(iou(a, b));
-    expected.push_back(reference::iou(reference::widen(a), reference::widen(b)));
-  }
-  // A size of 0.02 is known from edges near 1 to 6e-6 of itself.
-  EXPECT_TRUE(test::matches(values, expected, test::float32_tolerance * 2));
 }
 
 }  // namespace

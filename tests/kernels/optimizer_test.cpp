@@ -1,12 +1,9 @@
 #include "kernels/optimizer.h"
 
-#include <gmock/gmock.h>
-
-#include <functional>
 #include <limits>
 
-#include "gridspot/error.h"
 #include "tests/golden/optimizer.h"
+#include "tests/kernels/refusals.h"
 #include "tests/reference/optimizer.h"
 #include "tests/support/compare.h"
 #include "tests/support/device_test.h"
@@ -116,7 +113,7 @@ OptimizerSettings sgd() {
 }
 
 // Around a pack, a warp, a block of the update, and a block of the reduction.
-constexpr std::size_t sizes[] = {0, 1, 7, 8, 9, 31, 32, 33, 255, 256, 257, 2047, 2049, 8191, 8192, 8193};
+constexpr std::size_t sizes[] = {0, 1, 7, 8, 9, 31, 32, 33, 255, 256, 257, 2047, 2048, 2049, 8191, 8192, 8193};
 
 TEST_P(Optimizer, AdamWFollowsItsReference) {
   for (const std::size_t count : sizes) check_trajectory(adamw(), count, 20);
@@ -220,114 +217,58 @@ TEST_P(Optimizer, CountsSteps) {
   EXPECT_EQ(step[0], 0x100000001u);
 }
 
+TEST_P(Optimizer, DoesNotCountAStepWhoseNormIsNotFinite) {
+  constexpr float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
+  for (const float value : {0.0f, 3e38f, nan, infinity, -infinity}) {
+    const auto step = run([&](Stream& stream) {
+      const auto counter = upload(stream, std::vector<std::uint64_t>{7});
+      const auto norm = upload(stream, std::vector<float>{value});
+      advance_step(stream, counter.data(), norm.data());
+      return download(stream, counter);
+    });
+    EXPECT_EQ(step[0], std::isfinite(value) ? 8u : 7u) << value;
+  }
+}
+
 TEST_P(Optimizer, RefusesWhatBreaksTheContract) {
-  struct Case {
-    std::string message;
-    std::function<void(OptimizerSettings&, OptimizerBuffers&)> spoil;
-  };
-  const auto longer = [](auto& span) { ++span.size; };
   constexpr float nan = std::numeric_limits<float>::quiet_NaN();
-  const std::vector<Case> cases{
-      {"beta1 is 1, expected 0 to 1, 1 excluded", [](auto& s, auto&) { s.beta1 = 1; }},
-      {"beta1 is nan", [](auto& s, auto&) { s.beta1 = nan; }},
-      {"beta2 is -1, expected 0 to 1", [](auto& s, auto&) { s.beta2 = -1; }},
-      {"epsilon is 0, expected more than 0", [](auto& s, auto&) { s.epsilon = 0; }},
-      {"momentum is 1, expected 0 to 1", [](auto& s, auto&) { s.momentum = 1; }},
-      {"weight_decay is -1, expected at least 0", [](auto& s, auto&) { s.weight_decay = -1; }},
-      {"clip_norm is -1, expected at least 0", [](auto& s, auto&) { s.clip_norm = -1; }},
-      {"ema_decay is 1, expected 0 to 1", [](auto& s, auto&) { s.ema_decay = 1; }},
-      {"schedule.peak is -1, expected at least 0", [](auto& s, auto&) { s.schedule.peak = -1; }},
-      {"schedule.steps is 0, expected at least 1", [](auto& s, auto&) { s.schedule.steps = 0; }},
-      {"weights must have 5 elements, it has 6", [&](auto&, auto& b) { longer(b.weights); }},
-      {"moment1 must have 5 elements, it has 6", [&](auto&, auto& b) { longer(b.moment1); }},
-      {"moment2 must have 5 elements, it has 6", [&](auto&, auto& b) { longer(b.moment2); }},
-      {"ema must have 5 elements, it has 6", [&](auto&, auto& b) { longer(b.ema); }},
-      {"decay_mask must have 5 elements, it has 6", [&](auto&, auto& b) { longer(b.decay_mask); }},
-      {"norm must have 1 elements, it has 2", [&](auto&, auto& b) { longer(b.norm); }},
-      {"partial_norms must have", [&](auto&, auto& b) { longer(b.partial_norms); }},
-  };
   Stream stream(device());
   State state(stream, {1, 2, 3, 4, 5}, {0, 0, 0, 0, 0}, 2);
-  for (const Case& c : cases) {
-    OptimizerSettings settings = adamw();
-    OptimizerBuffers buffers = state.buffers();
-    c.spoil(settings, buffers);
-    EXPECT_THAT([&] { optimizer_step(stream, settings, state.step.data(), buffers); },
-                testing::ThrowsMessage<InvalidInput>(testing::HasSubstr("optimizer_step: " + c.message)));
-  }
-  const OptimizerBuffers buffers = state.buffers();
-  EXPECT_THAT([&] { reduce_gradients(stream, 0, buffers); },
-              testing::ThrowsMessage<InvalidInput>(testing::HasSubstr("shards is 0, expected at least 1")));
-  EXPECT_THAT([&] { reduce_gradients(stream, 3, buffers); },
-              testing::ThrowsMessage<InvalidInput>(
-                  testing::HasSubstr("reduce_gradients: shard_gradients must have 15 elements, it has 10")));
-}
-
-// The table is worked out by hand from the definition in kernels/schedule.h; cos(pi / 3) = 1/2.
-TEST(Schedule, AtItsCorners) {
-  struct Case {
-    Schedule schedule;
-    std::uint64_t step;
-    double rate;
+  struct Arguments {
+    OptimizerSettings settings;
+    OptimizerBuffers buffers;
+    int shards = 2;
   };
-  constexpr auto constant = ScheduleKind::constant, cosine = ScheduleKind::cosine, one_cycle = ScheduleKind::one_cycle;
-  constexpr std::uint64_t far = ~0ull;
-  const std::vector<Case> cases{
-      {{constant, 2, 10, 0, 0.5f}, 0, 2},
-      {{constant, 2, 10, 0, 0.5f}, far, 2},
-      {{constant, 2, 10, 4, 0.5f}, 0, 0.5},
-      {{constant, 2, 10, 4, 0.5f}, 3, 2},
-      {{constant, 2, 10, 4, 0.5f}, 4, 2},
-      {{constant, 2, 2, 4, 0.5f}, far, 1},
-      {{constant, 2, 1, 0, 0.5f}, 0, 2},
-      {{cosine, 2, 1, 0, 0.5f}, 0, 2},
-      {{cosine, 2, 1, 0, 0.5f}, far, 2},
-      {{cosine, 2, 1, 1, 0.5f}, 0, 2},
-      {{cosine, 2, 2, 0, 0.5f}, 0, 2},
-      {{cosine, 2, 2, 0, 0.5f}, 1, 1},
-      {{cosine, 2, 4, 0, 0.5f}, 1, 1.75},
-      {{cosine, 2, 4, 0, 0.5f}, 2, 1.25},
-      {{cosine, 2, 4, 0, 0.5f}, 3, 1},
-      {{cosine, 2, 4, 0, 0.5f}, 4, 1},
-      {{cosine, 2, 4, 0, 0}, 3, 0},
-      {{cosine, 2, 4, 0, 0.5f}, far, 1},
-      {{cosine, 2, 6, 2, 0.5f}, 0, 1},
-      {{cosine, 2, 6, 2, 0.5f}, 1, 2},
-      {{cosine, 2, 6, 2, 0.5f}, 2, 2},
-      {{cosine, 2, 6, 2, 0.5f}, 3, 1.75},
-      {{cosine, 2, 6, 2, 0.5f}, 5, 1},
-      {{cosine, 2, 4, 4, 0.5f}, 3, 2},
-      {{cosine, 2, 4, 8, 0.5f}, far, 1},
-      {{one_cycle, 2, 1, 0, 0.5f}, 0, 2},
-      {{one_cycle, 2, 1, 1, 0.5f}, 0, 0.08},
-      {{one_cycle, 2, 6, 2, 0.5f}, 0, 0.08},
-      {{one_cycle, 2, 6, 2, 0.5f}, 1, 1.04},
-      {{one_cycle, 2, 6, 2, 0.5f}, 2, 2},
-      {{one_cycle, 2, 6, 2, 0.5f}, 4, 1.25},
-      {{one_cycle, 2, 6, 2, 0.5f}, 5, 1},
-      {{one_cycle, 2, 6, 2, 0.5f}, far, 1},
-      {{one_cycle, 2, 7, 3, 0.5f}, 1, 0.08 + 1.92 / 4},
-      {{one_cycle, 2, 3, 6, 0.5f}, far, 0.08 + 1.92 / 4},
-  };
-  for (const Case& c : cases)
-    EXPECT_NEAR(learning_rate(c.schedule, c.step), c.rate, 1e-6)
-        << "kind " << int(c.schedule.kind) << ", " << c.schedule.steps << " steps, warm-up " << c.schedule.warmup
-        << ", step " << c.step;
-}
-
-TEST(Schedule, FollowsItsReference) {
-  Random random(33);
-  for (int i = 0; i < 300; ++i) {
-    const Schedule schedule{.kind = ScheduleKind(random.integer(0, 2)),
-                            .peak = random.uniform(1e-5f, 1),
-                            .steps = std::uint64_t(random.integer(1, 40)),
-                            .warmup = std::uint64_t(random.integer(0, 20)),
-                            .final_fraction = random.uniform()};
-    for (std::uint64_t step = 0; step < 45; ++step)
-      ASSERT_NEAR(learning_rate(schedule, step), reference::learning_rate(schedule, double(step)), 1e-6 * schedule.peak)
-          << "kind " << int(schedule.kind) << ", " << schedule.steps << " steps, warm-up " << schedule.warmup
-          << ", step " << step;
-  }
+  const Arguments good{adamw(), state.buffers()};
+  const std::string wrong_partials =
+      "partial_norms must have " + std::to_string(norm_partials(5)) + " elements, it has 0";
+  const auto step = [&](const Arguments& a) { optimizer_step(stream, a.settings, state.step.data(), a.buffers); };
+  test::expect_refusals(
+      good, step,
+      {{[](auto& a) { a.settings.beta1 = 1; }, "optimizer_step: beta1 is 1, expected 0 to 1, 1 excluded"},
+       {[](auto& a) { a.settings.beta1 = nan; }, "optimizer_step: beta1 is nan, expected 0 to 1, 1 excluded"},
+       {[](auto& a) { a.settings.beta2 = -1; }, "optimizer_step: beta2 is -1, expected 0 to 1, 1 excluded"},
+       {[](auto& a) { a.settings.epsilon = 0; }, "optimizer_step: epsilon is 0, expected more than 0"},
+       {[](auto& a) { a.settings.momentum = 1; }, "optimizer_step: momentum is 1, expected 0 to 1, 1 excluded"},
+       {[](auto& a) { a.settings.weight_decay = -1; }, "optimizer_step: weight_decay is -1, expected at least 0"},
+       {[](auto& a) { a.settings.clip_norm = -1; }, "optimizer_step: clip_norm is -1, expected at least 0"},
+       {[](auto& a) { a.settings.ema_decay = 1; }, "optimizer_step: ema_decay is 1, expected 0 to 1, 1 excluded"},
+       {[](auto& a) { a.settings.schedule.peak = -1; }, "optimizer_step: schedule.peak is -1, expected at least 0"},
+       {[](auto& a) { a.settings.schedule.steps = 0; }, "optimizer_step: schedule.steps is 0, expected at least 1"},
+       {[](auto& a) { a.buffers.weights.size = 6; }, "optimizer_step: weights must have 5 elements, it has 6"},
+       {[](auto& a) { a.buffers.moment1.size = 6; }, "optimizer_step: moment1 must have 5 elements, it has 6"},
+       {[](auto& a) { a.buffers.moment2.size = 6; }, "optimizer_step: moment2 must have 5 elements, it has 6"},
+       {[](auto& a) { a.buffers.ema.size = 6; }, "optimizer_step: ema must have 5 elements, it has 6"},
+       {[](auto& a) { a.buffers.decay_mask.size = 6; }, "optimizer_step: decay_mask must have 5 elements, it has 6"},
+       {[](auto& a) { a.buffers.norm.size = 2; }, "optimizer_step: norm must have 1 elements, it has 2"},
+       {[](auto& a) { a.buffers.partial_norms.size = 0; }, "optimizer_step: " + wrong_partials}});
+  const auto reduce = [&](const Arguments& a) { reduce_gradients(stream, a.shards, a.buffers); };
+  test::expect_refusals(
+      good, reduce,
+      {{[](auto& a) { a.shards = 0; }, "reduce_gradients: shards is 0, expected at least 1"},
+       {[](auto& a) { a.shards = 3; }, "reduce_gradients: shard_gradients must have 15 elements, it has 10"},
+       {[](auto& a) { a.buffers.norm.size = 0; }, "reduce_gradients: norm must have 1 elements, it has 0"},
+       {[](auto& a) { a.buffers.partial_norms.size = 0; }, "reduce_gradients: " + wrong_partials}});
 }
 
 }  // namespace

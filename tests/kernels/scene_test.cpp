@@ -1,8 +1,6 @@
 #include "kernels/scene.h"
 
-#include <gmock/gmock.h>
-
-#include "gridspot/error.h"
+#include "tests/kernels/refusals.h"
 #include "tests/kernels/scene_fixture.h"
 
 namespace gridspot {
@@ -51,11 +49,43 @@ Protocol with_shear(Protocol protocol, BoxKind box) {
   return protocol;
 }
 
-TEST_P(Scene, MatchesTheReference) {
-  Random random(1);
+struct Comparison {
+  int compared = 0, skipped = 0;
+};
+
+/// Stops at the first canvas that differs.
+void expect_reference(const HostScenes& scenes, const Protocol& protocol, const Glyphs& glyphs, const Request& request,
+                      Comparison& comparison) {
   // A decision closer than this to its limit may fall otherwise in float32.
   constexpr double undecided = 1e-5;
-  int compared = 0, skipped = 0;
+  for (int canvas = 0; canvas < scenes.n; ++canvas) {
+    const auto expected = reference::sample_scene(
+        protocol, glyphs, {request.key, request.step, std::uint32_t(request.first_canvas + canvas)});
+    if (expected.margin < undecided) {
+      ++comparison.skipped;
+      continue;
+    }
+    ++comparison.compared;
+    SCOPED_TRACE(protocol.name + ", glyphs of " + std::to_string(glyphs.height) + " x " + std::to_string(glyphs.width) +
+                 ", canvas " + std::to_string(canvas));
+    ASSERT_EQ(scenes.counts[canvas], int(expected.glyphs.size()));
+    EXPECT_EQ(scenes.unplaced[canvas], expected.drawn - int(expected.glyphs.size()));
+    for (int slot = 0; slot < scenes.capacity; ++slot) {
+      if (slot >= scenes.counts[canvas]) {
+        EXPECT_EQ(scenes.label(canvas, slot), -1) << "slot " << slot;
+        continue;
+      }
+      const auto& glyph = expected.glyphs[slot];
+      EXPECT_EQ(scenes.label(canvas, slot), glyphs.labels[glyph.glyph]);
+      expect_same_glyph(scenes.placement(canvas, slot), scenes.box(canvas, slot), glyph, glyphs, protocol);
+    }
+    if (testing::Test::HasFailure()) return;
+  }
+}
+
+TEST_P(Scene, MatchesTheReference) {
+  Random random(1);
+  Comparison comparison;
   for (const auto& [height, width] : {std::pair{28, 28}, {12, 31}, {40, 7}, {1, 1}}) {
     const Glyphs glyphs = test::random_glyphs(random, 17, height, width);
     for (const std::string& name : protocol_names()) {
@@ -66,34 +96,25 @@ TEST_P(Scene, MatchesTheReference) {
                               .first_canvas = random.integer(0, 1 << 20),
                               .n = 33,
                               .extra_capacity = 1};
-        const HostScenes scenes = sample(protocol, glyphs, request);
-        for (int canvas = 0; canvas < scenes.n; ++canvas) {
-          const auto expected = reference::sample_scene(
-              protocol, glyphs, {request.key, request.step, std::uint32_t(request.first_canvas + canvas)});
-          if (expected.margin < undecided) {
-            ++skipped;
-            continue;
-          }
-          ++compared;
-          SCOPED_TRACE(name + ", glyphs of " + std::to_string(height) + " x " + std::to_string(width) + ", canvas " +
-                       std::to_string(canvas));
-          ASSERT_EQ(scenes.counts[canvas], int(expected.glyphs.size()));
-          EXPECT_EQ(scenes.unplaced[canvas], expected.drawn - int(expected.glyphs.size()));
-          for (int slot = 0; slot < scenes.capacity; ++slot) {
-            if (slot >= scenes.counts[canvas]) {
-              EXPECT_EQ(scenes.label(canvas, slot), -1) << "slot " << slot;
-              continue;
-            }
-            const auto& glyph = expected.glyphs[slot];
-            EXPECT_EQ(scenes.label(canvas, slot), glyphs.labels[glyph.glyph]);
-            expect_same_glyph(scenes.placement(canvas, slot), scenes.box(canvas, slot), glyph, glyphs, protocol);
-          }
-          if (HasFailure()) return;
-        }
+        expect_reference(sample(protocol, glyphs, request), protocol, glyphs, request, comparison);
+        if (HasFailure()) return;
       }
     }
   }
-  EXPECT_GT(compared, 50 * skipped);
+  EXPECT_GT(comparison.compared, 50 * comparison.skipped);
+}
+
+TEST_P(Scene, MatchesTheReferenceWithTheFewestAndTheMostGlyphs) {
+  Random random(8);
+  const Glyphs glyphs = test::random_glyphs(random, 17, 9, 9);
+  for (const int count : {0, 1, 4096}) {
+    Protocol protocol = with_shear(find_protocol("seed-224"), BoxKind::tight);
+    protocol.min_glyphs = protocol.max_glyphs = count;
+    const Request request{.key = random(), .step = 3, .n = 2};
+    Comparison comparison;
+    expect_reference(sample(protocol, glyphs, request), protocol, glyphs, request, comparison);
+    EXPECT_EQ(comparison.compared, 2) << count << " glyphs";
+  }
 }
 
 TEST_P(Scene, IsAFunctionOfKeyStepAndCanvasAlone) {
@@ -152,34 +173,26 @@ TEST_P(Scene, RefusesWhatBreaksTheContract) {
   const test::DeviceGlyphs bank(stream, test::random_glyphs(random, 2, 5, 5));
   const auto step = upload(stream, std::vector<std::uint64_t>{0});
   const Scenes scenes(device(), 2, 5);
-  struct Row {
-    std::function<void(Protocol&, GlyphBankView&, int& first_canvas, SceneView&)> change;
-    const char* message;
+  struct Arguments {
+    Protocol protocol;
+    GlyphBankView glyphs;
+    int first_canvas;
+    SceneView view;
   };
-  const std::vector<Row> rows{
-      {[](auto&, auto& view, auto&, auto&) { view.count = 0; },
-       "sample_scenes: the glyph bank is empty: 0 glyphs of 5 x 5"},
-      {[](auto&, auto& view, auto&, auto&) { view.height = 0; }, "the glyph bank is empty: 2 glyphs of 0 x 5"},
-      {[](auto&, auto&, auto&, auto& view) { view.capacity = 4; },
-       "sample_scenes: the scenes hold 4 glyphs a canvas, protocol 'seed-224' places up to 5"},
-      {[](auto&, auto&, auto&, auto& view) { view.n = -1; }, "the number of canvases must not be negative, it is -1"},
-      {[](auto&, auto&, auto& first, auto&) { first = -1; }, "the first canvas must not be negative, it is -1"},
-      {[](auto& protocol, auto&, auto&, auto&) { protocol.min_size = 50; },
-       "protocol 'seed-224': the sizes must be 1 <= min_size <= max_size <= 16384"},
+  const auto call = [&](const Arguments& a) {
+    sample_scenes(stream, a.protocol, a.glyphs, 1, step.data(), a.first_canvas, a.view);
+    stream.synchronize();
   };
-  for (const Row& row : rows) {
-    Protocol protocol = find_protocol("seed-224");
-    GlyphBankView glyphs = bank.view();
-    int first_canvas = 0;
-    SceneView view = scenes.view();
-    row.change(protocol, glyphs, first_canvas, view);
-    try {
-      sample_scenes(stream, protocol, glyphs, 1, step.data(), first_canvas, view);
-      ADD_FAILURE() << "accepted: " << row.message;
-    } catch (const InvalidInput& error) {
-      EXPECT_THAT(error.what(), testing::HasSubstr(row.message));
-    }
-  }
+  test::expect_refusals(
+      Arguments{find_protocol("seed-224"), bank.view(), 0, scenes.view()}, call,
+      {{[](auto& a) { a.glyphs.count = 0; }, "sample_scenes: the glyph bank is empty: 0 glyphs of 5 x 5"},
+       {[](auto& a) { a.glyphs.height = 0; }, "sample_scenes: the glyph bank is empty: 2 glyphs of 0 x 5"},
+       {[](auto& a) { a.view.capacity = 4; },
+        "sample_scenes: the scenes hold 4 glyphs a canvas, protocol 'seed-224' places up to 5"},
+       {[](auto& a) { a.view.n = -1; }, "sample_scenes: the number of canvases must not be negative, it is -1"},
+       {[](auto& a) { a.first_canvas = -1; }, "sample_scenes: the first canvas must not be negative, it is -1"},
+       {[](auto& a) { a.protocol.min_size = 50; },
+        "protocol 'seed-224': the sizes must be 1 <= min_size <= max_size <= 16384"}});
   EXPECT_THROW(Scenes(device(), -1, 3), InvalidInput);
   EXPECT_EQ(scenes.bytes(), 10 * (sizeof(Placement) + sizeof(Box) + 4) + 2 * 8);
 }

@@ -10,6 +10,7 @@
 #include "nn/network_executor.h"
 #include "tests/support/compare.h"
 #include "tests/support/device_test.h"
+#include "tests/support/golden.h"
 
 namespace gridspot {
 namespace {
@@ -142,7 +143,7 @@ class GoldenNetwork : public test::DeviceTest {};
 GRIDSPOT_ON_EVERY_DEVICE(GoldenNetwork);
 
 TEST_P(GoldenNetwork, GivesPyTorchsOutputsAndGradients) {
-  const Json golden = parse_json(read_file(GRIDSPOT_SOURCE_DIR "/tests/golden/network.json", 1 << 20), "network.json");
+  const Json golden = parse_json(read_file(test::golden_path("network.json"), 1 << 20), "network.json");
   for (const char* name : {"convolutional", "fully_connected"}) {
     SCOPED_TRACE(name);
     const Network network(parse_network(golden[name]["spec"].dump(), name));

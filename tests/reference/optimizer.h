@@ -1,27 +1,15 @@
 #pragma once
 // The optimiser from its publications, in double precision: AdamW (Loshchilov & Hutter 2019, algorithm 2), SGD with
-// momentum as torch.optim.SGD, clipping as torch.nn.utils.clip_grad_norm_, and the schedules of kernels/schedule.h.
+// momentum as torch.optim.SGD, clipping as torch.nn.utils.clip_grad_norm_.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <numbers>
 #include <vector>
 
 #include "kernels/optimizer.h"
+#include "tests/reference/schedule.h"
 
 namespace gridspot::reference {
-
-inline double learning_rate(const Schedule& s, double t) {
-  const auto falling = [](double from, double to, double progress) {
-    return to + (from - to) * (1 + std::cos(std::numbers::pi * progress)) / 2;
-  };
-  const double steps = double(s.steps), warmup = double(s.warmup), peak = s.peak;
-  t = std::min(t, steps - 1);
-  if (t < warmup)
-    return s.kind == ScheduleKind::one_cycle ? falling(peak / 25, peak, t / warmup) : peak * (t + 1) / warmup;
-  if (s.kind == ScheduleKind::constant || t == warmup) return peak;
-  return falling(peak, peak * s.final_fraction, (t - warmup) / (steps - 1 - warmup));
-}
 
 struct Optimizer {
   OptimizerSettings settings;

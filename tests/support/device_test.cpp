@@ -5,8 +5,14 @@
 namespace gridspot::test {
 
 void DeviceTest::SetUp() {
+  if (std::string(GetParam()) == "cpu") {
+    if (const char* reason = simt::Runtime::absence()) GTEST_SKIP() << reason;
+    return;
+  }
   std::string reason;
-  if (std::string(GetParam()) == "cuda" && cuda_device_count(&reason) == 0) GTEST_SKIP() << reason;
+  if (cuda_device_count(&reason) > 0) return;
+  if (std::getenv("GRIDSPOT_REQUIRE_GPU") != nullptr) FAIL() << reason;
+  GTEST_SKIP() << reason;
 }
 
 Device DeviceTest::device() const { return parse_device(GetParam()); }

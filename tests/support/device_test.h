@@ -11,15 +11,16 @@
 
 namespace gridspot::test {
 
-/// Parameterised by "cpu" and "cuda"; the latter skips with the reason where there is no GPU.
+/// Parameterised by "cpu" and "cuda"; skips with the reason where there is no such device. Where $GRIDSPOT_REQUIRE_GPU
+/// is set, a missing GPU is a failure.
 class DeviceTest : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override;
   [[nodiscard]] Device device() const;
 
   /// Runs `body(stream)` (which returns a vector of a trivially copyable type) on the device. On the CPU it is run
-  /// under forward, reverse and several shuffled thread orders; the outputs must be equal bit for bit. Returns the
-  /// output.
+  /// under forward, reverse and several shuffled thread orders, on CUDA twice; the outputs must be equal bit for bit.
+  /// Returns the output.
   template <class Body>
   auto run(Body body) {
     Stream stream(device());

@@ -13,16 +13,20 @@ const std::vector<NamedSchedule>& thread_orders() {
   return orders;
 }
 
+std::string difference_between(const std::string& runs, std::span<const std::byte> first,
+                               std::span<const std::byte> second) {
+  if (first.size() != second.size())
+    return "the size of the result differs between " + runs + ": " + std::to_string(first.size()) + " and " +
+           std::to_string(second.size()) + " bytes";
+  const auto [a, b] = std::mismatch(first.begin(), first.end(), second.begin());
+  if (a == first.end()) return {};
+  return "byte " + std::to_string(a - first.begin()) + " of " + std::to_string(first.size()) +
+         " of the result differs between " + runs;
+}
+
 std::string difference_between_orders(const std::string& order, std::span<const std::byte> forward,
                                       std::span<const std::byte> other) {
-  const std::string orders = "differs between the thread orders forward and " + order;
-  if (forward.size() != other.size())
-    return "the size of the result " + orders + ": " + std::to_string(forward.size()) + " and " +
-           std::to_string(other.size()) + " bytes";
-  const auto [a, b] = std::mismatch(forward.begin(), forward.end(), other.begin());
-  if (a == forward.end()) return {};
-  return "byte " + std::to_string(a - forward.begin()) + " of " + std::to_string(forward.size()) + " of the result " +
-         orders;
+  return difference_between("the thread orders forward and " + order, forward, other);
 }
 
 }  // namespace gridspot::test

@@ -80,8 +80,10 @@ TEST_F(Checkpoint, DamagedOnesAreRefusedWithTheReason) {
   file.metadata["step"] = "-1";
   expect_refused(file, "'step' is '-1'");
   file = good;
-  file.metadata["classes"] = "[1]";
-  expect_refused(file, "list of names");
+  for (const char* classes : {"[1]", R"("0123456789")", R"({"0": "zero"})", "null", "10"}) {
+    file.metadata["classes"] = classes;
+    expect_refused(file, "list of names");
+  }
   file = good;
   file.metadata["classes"] = R"(["one"])";
   expect_refused(file, "names 1 classes");
@@ -100,11 +102,20 @@ TEST_F(Checkpoint, DamagedOnesAreRefusedWithTheReason) {
 }
 
 TEST_F(Checkpoint, ATruncatedOneIsRefused) {
-  const std::string bytes = read_file(path_, max_bytes);
-  for (std::size_t length = 0; length < bytes.size(); length += length < 4096 ? 97 : 40009) {
-    write_file_atomically(path_, bytes.substr(0, length));
+  const std::size_t header_end = 8192;
+  for (std::size_t length = std::filesystem::file_size(path_); length > 0;) {
+    length -= std::min<std::size_t>(length, length <= header_end ? 1 : 1009);
+    std::filesystem::resize_file(path_, length);
     EXPECT_THROW(load_model(path_), CheckpointError) << length << " bytes";
   }
+}
+
+TEST_F(Checkpoint, HoldsTheRunsConfiguration) {
+  EXPECT_THROW(config_of(model_), CheckpointError);
+  RunConfig config = default_config("quick");
+  config.protocol.noise = 0.25f;
+  model_.config = to_json_text(config);
+  EXPECT_EQ(config_of(model_).protocol.noise, 0.25f);
 }
 
 TEST_F(Checkpoint, AMissingFileIsNoCheckpointError) { EXPECT_THROW(load_model(path_.string() + ".missing"), IoError); }

@@ -9,6 +9,7 @@
 #include "nn/network_executor.h"
 #include "tests/support/compare.h"
 #include "tests/support/device_test.h"
+#include "tests/support/golden.h"
 
 namespace gridspot {
 namespace {
@@ -65,8 +66,7 @@ class GoldenStep : public test::DeviceTest {};
 GRIDSPOT_ON_EVERY_DEVICE(GoldenStep);
 
 TEST_P(GoldenStep, GradientsAndTenLossesEqualPyTorchs) {
-  const Json golden =
-      parse_json(read_file(GRIDSPOT_SOURCE_DIR "/tests/golden/step.json", 1 << 20), "tests/golden/step.json");
+  const Json golden = parse_json(read_file(test::golden_path("step.json"), 1 << 20), "step.json");
   for (const Json& entry : golden["cases"]) {
     SCOPED_TRACE(entry["name"].get<std::string>());
     const Network network(parse_network(entry["network"].dump(), "golden network"));

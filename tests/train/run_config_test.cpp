@@ -23,6 +23,8 @@ TEST(RunConfig, EverySettingSurvivesTheRoundTrip) {
                                "epoch_canvases=123",
                                "batch=12",
                                "shards=3",
+                               "precision=fp32",
+                               "objectness_prior=0.125",
                                "protocol.shear=0.25",
                                "protocol.clutter=3",
                                "protocol.noise=0.125",
@@ -49,6 +51,8 @@ TEST(RunConfig, EverySettingSurvivesTheRoundTrip) {
                                "evaluation.seed=6",
                                "evaluation.score_threshold=0.3",
                                "evaluation.nms_threshold=0.2",
+                               "evaluation.class_agnostic=true",
+                               "evaluation.capacity=50",
                                "checkpoint_every=8"}) {
       const std::string before = to_json_text(config);
       set_value(config, change);
@@ -57,10 +61,11 @@ TEST(RunConfig, EverySettingSurvivesTheRoundTrip) {
     set_value(config, config.protocol.box == BoxKind::tile ? "protocol.box=tight" : "protocol.box=tile");
     const std::string text = to_json_text(config);
     EXPECT_EQ(to_json_text(parse_config(text, "config.json")), text);
+    EXPECT_EQ(config.evaluation.detection.precision, Precision::fp32) << "the evaluation's follows";
     // Nothing was left at its default by the changes above.
     const Json changed = parse_json(text, "changed");
     for (const auto& [key, value] : defaults.items())
-      if (key != "network" && key != "glyphs" && !value.is_object()) {
+      if (key != "network" && key != "glyphs" && key != "gridspot" && !value.is_object()) {
         EXPECT_NE(changed[key], value) << key;
       }
     for (const char* group : {"loss", "optimizer", "evaluation"})
@@ -83,6 +88,12 @@ TEST(RunConfig, WrongSettingsAreRefusedWithTheirPlace) {
                                                      {"optimizer.schedule.kind=step", "one_cycle"},
                                                      {"protocol.name=mnist", "seed-224"},
                                                      {"evaluation.nms_threshold=1.5", "nms_threshold"},
+                                                     {"evaluation.capacity=0", "capacity"},
+                                                     {"evaluation.class_agnostic=1", "class_agnostic"},
+                                                     {"precision=bf16", "tf32"},
+                                                     {"objectness_prior=0", "objectness_prior"},
+                                                     {"objectness_prior=1", "objectness_prior"},
+                                                     {"protocol.clutter=65", "clutter"},
                                                      {"=3", "key=value"},
                                                      {"", "key=value"},
                                                      {"optimizer", "key=value"},
@@ -113,6 +124,30 @@ TEST(RunConfig, DocumentsWithUnknownOrMissingKeysAreRefused) {
     without.erase(key);
     EXPECT_THROW(parse_config(without.dump(), "config.json"), InvalidInput) << key;
   }
+}
+
+TEST(RunConfig, ADocumentCutAnywhereIsRefused) {
+  const std::string text = to_json_text(default_config("quick"));
+  for (std::size_t length = 0; length + 1 < text.size(); ++length)  // the last byte is a line end
+    EXPECT_THROW(parse_config(text.substr(0, length), "config.json"), InvalidInput) << length << " bytes";
+}
+
+TEST(RunConfig, ADuplicateKeyIsRefused) {
+  const std::string text = to_json_text(default_config("quick"));
+  for (const std::string key : {"\"seed\": ", "\"beta1\": ", "\"filters\": "}) {
+    std::string twice = text;
+    twice.insert(twice.find(key), key + "1, ");
+    EXPECT_THAT([&] { parse_config(twice, "config.json"); },
+                testing::ThrowsMessage<InvalidInput>(HasSubstr("duplicate key")));
+  }
+}
+
+TEST(RunConfig, TheLimitsOfAProtocolsOptionsAreTheProtocols) {
+  RunConfig config = default_config("quick");
+  set_value(config, "protocol.clutter=64");
+  set_value(config, "protocol.min_contrast=0.05");
+  EXPECT_NO_THROW(validate(config.protocol));
+  EXPECT_EQ(to_json_text(parse_config(to_json_text(config), "config.json")), to_json_text(config));
 }
 
 }  // namespace

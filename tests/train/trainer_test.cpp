@@ -1,9 +1,12 @@
 #include "train/trainer.h"
 
+#include <gmock/gmock.h>
+
 #include <cmath>
 
 #include "data/builtin_glyphs.h"
 #include "gridspot/error.h"
+#include "kernels/metrics.h"
 #include "tests/support/device_test.h"
 
 namespace gridspot {
@@ -66,6 +69,46 @@ TEST_P(TrainerTest, ALossThatIsNotFiniteLeavesTheWeights) {
   trainer.step();
   EXPECT_EQ(trainer.weights(), before);
   EXPECT_THROW(trainer.take_metrics(), NumericalError);
+}
+
+TEST_P(TrainerTest, NothingChangesAfterAStepThatIsNotFinite) {
+  RunConfig config = small_config(device());
+  config.optimizer = {.kind = OptimizerKind::sgd,
+                      .ema_decay = 0.9f,
+                      .schedule = {.kind = ScheduleKind::constant, .peak = 1000, .steps = 40}};
+  Trainer diverging(config, glyphs_), stopped_in_time(config, glyphs_);
+  for (int i = 0; i < 40; ++i) diverging.step();
+  const auto good = diverging.take_metrics();
+  ASSERT_GE(good.size(), 1u);
+  ASSERT_LT(good.size(), 39u) << "it should have diverged, with steps after that";
+  EXPECT_THAT([&] { diverging.take_metrics(); }, testing::ThrowsMessage<NumericalError>(testing::StartsWith(
+                                                     "step " + std::to_string(good.size() + 1) + ": the ")));
+  EXPECT_EQ(diverging.steps_done(), good.size());
+
+  for (std::size_t i = 0; i < good.size(); ++i) stopped_in_time.step();
+  EXPECT_EQ(diverging.weights(), stopped_in_time.weights());
+  EXPECT_EQ(diverging.inference_weights(), stopped_in_time.inference_weights());
+  for (const float weight : diverging.weights()) ASSERT_TRUE(std::isfinite(weight));
+}
+
+// The gradient may be finite where the loss is not.
+TEST_P(TrainerTest, ALossThatIsNotFiniteIsEnoughToLeaveOutAStep) {
+  const auto step_after = [&](float loss) {
+    return run([&](Stream& stream) {
+      const auto step = upload(stream, std::vector<std::uint64_t>{7});
+      const auto norm = upload(stream, std::vector<float>{0.5f}),
+                 terms = upload(stream, std::vector<float>{1, loss, 1});
+      const auto counts = upload(stream, std::vector<std::int32_t>{0});
+      const auto history = upload(stream, std::vector<StepMetrics>(8));
+      record_step(stream, step.data(), terms, norm, counts, counts, history);
+      advance_step(stream, step.data(), norm.data());
+      EXPECT_EQ(download(stream, history)[7].gradient_norm, 0.5f);
+      return download(stream, step);
+    })[0];
+  };
+  EXPECT_EQ(step_after(1), 8u);
+  EXPECT_EQ(step_after(INFINITY), 7u);
+  EXPECT_EQ(step_after(NAN), 7u);
 }
 
 TEST_P(TrainerTest, ConfigurationsThatDoNotFitAreRefused) {

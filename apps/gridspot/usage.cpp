@@ -1,0 +1,38 @@
+#include "apps/gridspot/usage.h"
+
+#include "gridspot/protocol.h"
+#include "io/object_reader.h"
+#include "nn/network_spec.h"
+
+namespace gridspot::app {
+
+void check_network_name(const std::string& preset_or_path) {
+  if (!std::filesystem::is_regular_file(preset_or_path)) load_network(preset_or_path);
+}
+
+void check_protocol_option(const std::string& assignment) {
+  Protocol any;
+  set_option(any, assignment);
+}
+
+std::string unknown_subcommand(const CLI::App& root, int argc, char** argv) {
+  const CLI::App* command = &root;
+  for (int i = 1; i < argc; ++i) {
+    std::vector<std::string> names;
+    const CLI::App* next = nullptr;
+    for (const CLI::App* candidate : command->get_subcommands([](const CLI::App*) { return true; })) {
+      names.push_back(candidate->get_name());
+      if (names.back() == argv[i]) next = candidate;
+    }
+    if (next == nullptr) {
+      if (names.empty() || argv[i][0] == '-') return {};
+      const auto nearest = nearest_name(argv[i], std::vector<std::string_view>(names.begin(), names.end()));
+      return "there is no subcommand '" + std::string(argv[i]) + "'" +
+             (nearest.empty() ? "" : "; did you mean '" + std::string(nearest) + "'?");
+    }
+    command = next;
+  }
+  return {};
+}
+
+}  // namespace gridspot::app

@@ -1,0 +1,32 @@
+#pragma once
+// Wrong calls of the program: they end with exit code 2.
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "gridspot/error.h"
+
+namespace gridspot::app {
+
+/// A check of an option: a text that `parse` refuses with InvalidInput is a usage error.
+template <class Parse>
+std::function<std::string(const std::string&)> accepted_by(Parse parse) {
+  return [parse](const std::string& text) -> std::string {
+    try {
+      parse(text);
+      return {};
+    } catch (const InvalidInput& error) {
+      return error.what();
+    }
+  };
+}
+
+/// For accepted_by: a preset's name, or a file (whose content is not looked at).
+void check_network_name(const std::string& preset_or_path);
+/// For accepted_by: "option=value" of a protocol.
+void check_protocol_option(const std::string& assignment);
+
+/// What stands at the place of a subcommand and is none, with the name that was probably meant; empty when there is no
+/// such argument.
+std::string unknown_subcommand(const CLI::App& root, int argc, char** argv);
+
+}  // namespace gridspot::app

@@ -1,0 +1,122 @@
+#pragma once
+// The graphs that convolutions hand to cuDNN. Includes cudnn-frontend, which takes long to compile: for conv_cudnn.cpp
+// alone.
+//
+// A block has a graph for each pass: forward (convolution + bias + activation fused into one, or the convolution alone
+// where cuDNN has no good engine for the three), the gradient of the weights and the gradient of the input.
+// cudnn-frontend names dimensions in the order N, C, H, W; channels-last lies in the strides alone.
+#define CUDNN_FRONTEND_SKIP_JSON_LIB
+#include <cudnn_frontend.h>
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "nn/block.h"
+
+namespace gridspot::cuda {
+
+namespace frontend = cudnn_frontend;
+using frontend::graph::Graph;
+using Tensor = std::shared_ptr<frontend::graph::Tensor_attributes>;
+using Dimensions = std::vector<std::int64_t>;
+
+/// The operands of Pass::run() as the graphs know them.
+enum Operand : std::int64_t { first_operand = 1, second_operand, bias_operand, result_operand };
+
+/// A graph with the tensor that it writes.
+struct PassGraph {
+  const char* name;
+  std::unique_ptr<Graph> graph;
+  Tensor result;
+};
+
+inline Dimensions input_dimensions(const ConvolutionShape& s) { return {s.batch, s.input_channels, s.height, s.width}; }
+inline Dimensions weight_dimensions(const ConvolutionShape& s) { return {s.filters, s.input_channels, s.size, s.size}; }
+inline Dimensions output_dimensions(const ConvolutionShape& s) {
+  return {s.batch, s.filters, s.output_height(), s.output_width()};
+}
+inline Dimensions channels_last(const Dimensions& d) { return {d[1] * d[2] * d[3], 1, d[1] * d[3], d[1]}; }
+
+inline PassGraph empty_graph(const char* name) {
+  auto graph = std::make_unique<Graph>();
+  graph->set_name(name)
+      .set_io_data_type(frontend::DataType_t::FLOAT)
+      .set_intermediate_data_type(frontend::DataType_t::FLOAT)
+      .set_compute_data_type(frontend::DataType_t::FLOAT);
+  return {name, std::move(graph), nullptr};
+}
+
+inline Tensor add_tensor(Graph& graph, Operand operand, const char* name, const Dimensions& dimensions) {
+  return graph.tensor(frontend::graph::Tensor_attributes()
+                          .set_name(name)
+                          .set_uid(operand)
+                          .set_dim(dimensions)
+                          .set_stride(channels_last(dimensions)));
+}
+
+inline void set_result(PassGraph& pass, Tensor tensor) {
+  tensor->set_output(true).set_uid(result_operand);
+  pass.result = std::move(tensor);
+}
+
+/// The same for all three attributes of convolutions.
+template <class Attributes>
+Attributes convolution_attributes(const ConvolutionShape& shape) {
+  Attributes attributes;
+  attributes.set_padding({shape.padding, shape.padding}).set_stride({shape.stride, shape.stride}).set_dilation({1, 1});
+  return attributes;
+}
+
+inline Tensor add_convolution(Graph& graph, const ConvolutionShape& shape) {
+  const Tensor input = add_tensor(graph, first_operand, "input", input_dimensions(shape));
+  const Tensor weights = add_tensor(graph, second_operand, "weights", weight_dimensions(shape));
+  return graph.conv_fprop(input, weights, convolution_attributes<frontend::graph::Conv_fprop_attributes>(shape));
+}
+
+inline PassGraph plain_forward_graph(const ConvolutionShape& shape) {
+  PassGraph pass = empty_graph("forward");
+  set_result(pass, add_convolution(*pass.graph, shape));
+  return pass;
+}
+
+inline PassGraph fused_forward_graph(const ConvolutionShape& shape, Activation activation) {
+  using frontend::PointwiseMode_t;
+  using frontend::graph::Pointwise_attributes;
+  PassGraph pass = empty_graph("fused forward");
+  Tensor value = add_convolution(*pass.graph, shape);
+  const Tensor bias = add_tensor(*pass.graph, bias_operand, "bias", {1, shape.filters, 1, 1});
+  value = pass.graph->pointwise(value, bias, Pointwise_attributes().set_mode(PointwiseMode_t::ADD));
+  if (activation != Activation::none) {
+    auto rectify = Pointwise_attributes().set_mode(PointwiseMode_t::RELU_FWD);
+    if (activation == Activation::leaky) rectify.set_relu_lower_clip_slope(negative_slope(activation));
+    value = pass.graph->pointwise(value, rectify);
+  }
+  set_result(pass, value);
+  return pass;
+}
+
+inline PassGraph backward_weights_graph(const ConvolutionShape& shape) {
+  PassGraph pass = empty_graph("backward weights");
+  const Tensor input = add_tensor(*pass.graph, first_operand, "input", input_dimensions(shape));
+  const Tensor gradient = add_tensor(*pass.graph, second_operand, "output gradient", output_dimensions(shape));
+  const Tensor result =
+      pass.graph->conv_wgrad(gradient, input, convolution_attributes<frontend::graph::Conv_wgrad_attributes>(shape));
+  result->set_dim(weight_dimensions(shape));
+  set_result(pass, result);
+  return pass;
+}
+
+inline PassGraph backward_data_graph(const ConvolutionShape& shape) {
+  PassGraph pass = empty_graph("backward data");
+  const Tensor gradient = add_tensor(*pass.graph, first_operand, "output gradient", output_dimensions(shape));
+  const Tensor weights = add_tensor(*pass.graph, second_operand, "weights", weight_dimensions(shape));
+  const Tensor result =
+      pass.graph->conv_dgrad(gradient, weights, convolution_attributes<frontend::graph::Conv_dgrad_attributes>(shape));
+  result->set_dim(input_dimensions(shape));
+  set_result(pass, result);
+  return pass;
+}
+
+}  // namespace gridspot::cuda
