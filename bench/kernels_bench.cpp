@@ -9,9 +9,9 @@
 #include "kernels/canvas.h"
 #include "kernels/decode.h"
 #include "kernels/loss.h"
+#include "kernels/max_pool.h"
 #include "kernels/nms.h"
 #include "kernels/optimizer.h"
-#include "kernels/max_pool.h"
 #include "kernels/targets.h"
 
 namespace gridspot {

@@ -5,14 +5,14 @@
 
 namespace gridspot {
 
-/// values[row, c] = f(values[row, c] + bias[c]) with f(z) = z where z > 0, else slope * z. values: [rows, channels], in place;
-/// slope 0 is ReLU, slope 1 the identity. T is float or bfloat16. Enqueues on the stream.
+/// values[row, c] = f(values[row, c] + bias[c]) with f(z) = z where z > 0, else slope * z. values: [rows, channels], in
+/// place; slope 0 is ReLU, slope 1 the identity. T is float or bfloat16. Enqueues on the stream.
 template <class T>
 void bias_activation(Stream& stream, std::size_t rows, int channels, DeviceSpan<const float> bias, float slope,
                      DeviceSpan<T> values);
 
-/// In one pass: gradient[row, c] *= f'(z), read off the activation's output (z > 0 exactly where output > 0; slope in [0, 1]),
-/// and bias_gradient[c] = sum over rows of the result, in a fixed order. output may be empty when slope is 1.
+/// In one pass: gradient[row, c] *= f'(z), read off the activation's output (z > 0 exactly where output > 0; slope in
+/// [0, 1]), and bias_gradient[c] = sum over rows of the result, in a fixed order. output may be empty when slope is 1.
 /// gradient, output: [rows, channels]; bias_gradient: [channels]; partials: workspace of
 /// activation_partials(rows, channels) floats. Enqueues on the stream.
 template <class T>

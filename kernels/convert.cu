@@ -44,8 +44,8 @@ GRIDSPOT_KERNEL(TransposeChannels)
 namespace {
 template <class From, class To>
 void convert_elements(Stream& stream, DeviceSpan<const From> input, DeviceSpan<To> output) {
-  require(input.size == output.size, "convert: input has " + std::to_string(input.size) + " elements, output " +
-                                         std::to_string(output.size));
+  require(input.size == output.size,
+          "convert: input has " + std::to_string(input.size) + " elements, output " + std::to_string(output.size));
   launch_1d(stream, input.size, Convert<From, To>{input.data, output.data, input.size});
 }
 }  // namespace

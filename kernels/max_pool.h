@@ -15,8 +15,8 @@ struct PoolShape {
   [[nodiscard]] constexpr int output_width() const { return (width - size) / stride + 1; }
 };
 
-/// output[n, y, x, c] = the largest of its window; choice (same shape, u8) = the window's first position (row by row) that holds
-/// it. A NaN wins. T is float or bfloat16. size <= 15, 1 <= stride. Enqueues on the stream.
+/// output[n, y, x, c] = the largest of its window; choice (same shape, u8) = the window's first position (row by row)
+/// that holds it. A NaN wins. T is float or bfloat16. size <= 15, 1 <= stride. Enqueues on the stream.
 template <class T>
 void max_pool(Stream& stream, const PoolShape& shape, DeviceSpan<const T> input, DeviceSpan<T> output,
               DeviceSpan<std::uint8_t> choice);

@@ -1,8 +1,8 @@
 #pragma once
 // The exceptions that gridspot throws, and the checks that throw them.
 //
-// Every message is one sentence that names the file or object, the place in it and the rule that was broken. `exit_code`
-// is what the command line ends with (see apps/gridspot/main.cpp).
+// Every message is one sentence that names the file or object, the place in it and the rule that was broken.
+// `exit_code` is what the command line ends with (see apps/gridspot/main.cpp).
 #include <source_location>
 #include <stdexcept>
 #include <string>
@@ -69,8 +69,7 @@ inline void require(bool condition, std::string_view rule) {
 /// For rules between parts of gridspot itself: the message carries the place in the source.
 inline void ensure(bool condition, std::string_view rule,
                    std::source_location where = std::source_location::current()) {
-  if (!condition)
-    throw Error(std::string(rule) + " (" + where.file_name() + ":" + std::to_string(where.line()) + ")");
+  if (!condition) throw Error(std::string(rule) + " (" + where.file_name() + ":" + std::to_string(where.line()) + ")");
 }
 
 }  // namespace gridspot

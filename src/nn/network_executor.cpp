@@ -27,7 +27,8 @@ struct Step {
 };
 
 bool is_max_pool(const NetworkLayer& layer) { return std::holds_alternative<MaxPoolLayer>(layer.spec); }
-bool is_pool(const NetworkLayer& layer) { return is_max_pool(layer) || std::holds_alternative<AveragePoolLayer>(layer.spec);
+bool is_pool(const NetworkLayer& layer) {
+  return is_max_pool(layer) || std::holds_alternative<AveragePoolLayer>(layer.spec);
 }
 
 /// Chooses the layout of every activation. Convolutions get what their library prefers; pools keep a layout; what the

@@ -92,8 +92,8 @@ void StemGradient::run(const Block::Backward& arguments) const {
       Sums sums;
       for (int y = 0; y < rows; ++y)
         sums.add(row_sums({padded + std::size_t(y) * shape_.stride * padded_width(), padded_width(), shape_.stride,
-                          columns, arguments.output.data + first + y * row_size,
-                          arguments.output_gradient.data + first + y * row_size, group_, slope_}));
+                           columns, arguments.output.data + first + y * row_size,
+                           arguments.output_gradient.data + first + y * row_size, group_, slope_}));
       totals[filter / lanes].add(sums);
     }
   }

@@ -25,7 +25,10 @@ TEST(ThreadTeam, RunsEveryTaskOnceOnItsMember) {
 TEST(ThreadTeam, AMembersFailureReachesTheCallerAndTheTeamGoesOn) {
   ThreadTeam team(3);
   for (const int failing : {0, 1, 2})
-    EXPECT_THROW(team.run(3, [&](int number, int) { if (number == failing) throw std::runtime_error("task"); }),
+    EXPECT_THROW(team.run(3,
+                          [&](int number, int) {
+                            if (number == failing) throw std::runtime_error("task");
+                          }),
                  std::runtime_error);
   std::atomic<int> runs = 0;
   team.run(6, [&](int, int) { ++runs; });

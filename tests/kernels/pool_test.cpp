@@ -63,7 +63,8 @@ class Pool : public test::DeviceTest {
     for (float& value : maxima)
       if (random.integer(0, 3) == 0) value = 0;  // where ReLU's input was not positive
     gradient.values = test::as_stored<T>(values);
-    if (slope != 1) gradient.values = reference::activation_gradient(gradient.values, test::as_stored<T>(maxima), slope);
+    if (slope != 1)
+      gradient.values = reference::activation_gradient(gradient.values, test::as_stored<T>(maxima), slope);
     const auto expected = reference::max_pool_backward(shape, choice, gradient);
     const auto result = run([&](Stream& stream) {
       const auto chosen = upload(stream, choice);
@@ -216,7 +217,8 @@ TEST_P(Pool, RefusesWhatBreaksTheContract) {
                 testing::ThrowsMessage<InvalidInput>(testing::HasSubstr("max_pool: ")));
     EXPECT_THAT([&] { max_pool<float>(stream, c.shape, input, output, choice); },
                 testing::ThrowsMessage<InvalidInput>(testing::HasSubstr(c.message)));
-    EXPECT_THROW(max_pool_backward<float>(stream, c.shape, choice, output, 0, output, input), InvalidInput) << c.message;
+    EXPECT_THROW(max_pool_backward<float>(stream, c.shape, choice, output, 0, output, input), InvalidInput)
+        << c.message;
   }
   const Buffer<float> sixteen(device(), 16), four(device(), 4), one(device(), 1);
   const Buffer<std::uint8_t> choice(device(), 4);
