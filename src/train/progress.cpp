@@ -7,7 +7,7 @@
 namespace gridspot {
 
 std::string format_duration(double seconds) {
-  const auto total = static_cast<long long>(std::llround(std::max(0.0, seconds)));
+  const long long total = std::llround(std::max(0.0, seconds));
   std::ostringstream text;
   text << std::setfill('0');
   if (total >= 3600)
