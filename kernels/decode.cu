@@ -22,7 +22,7 @@ __host__ __device__ inline LikeliestClass likeliest_class(const float* outputs, 
   int best = 0;
   for (int i = 1; i < classes; ++i)
     if (outputs[i] > outputs[best] || (is_nan(outputs[i]) && !is_nan(outputs[best]))) best = i;
-  if (loss == ClassLoss::bce) return {best, sigmoid(outputs[best])};
+  if (loss == ClassLoss::bce || loss == ClassLoss::multi_label) return {best, sigmoid(outputs[best])};
   float sum = 0;
   for (int i = 0; i < classes; ++i) sum += expf(outputs[i] - outputs[best]);
   return {best, 1.0f / sum};
@@ -72,6 +72,7 @@ void decode_grid(Stream& stream, const GridHead& head, int n, float threshold, D
                  DeviceSpan<Box> boxes, DeviceSpan<float> scores, DeviceSpan<std::int32_t> classes) {
   const char* caller = "decode_grid";
   require_head(caller, head);
+  require_at_least(caller, "predictors", head.predictors, 1);
   require_at_least(caller, "n", n, 0);
   require_share(caller, "threshold", threshold);
   const std::size_t count = std::size_t(n) * head.cells * head.cells, slots = count * head.predictors;

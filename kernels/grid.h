@@ -10,12 +10,18 @@
 namespace gridspot {
 
 enum class SizeCoding { linear, exponential };
-enum class ClassLoss { cross_entropy, mse, bce };  ///< bce: sigmoids, scores of classes are independent; else softmax
+/// What the class outputs mean. Scores come from sigmoids with `bce` and `multi_label`, else from softmax.
+enum class ClassLoss {
+  cross_entropy,
+  mse,
+  bce,
+  multi_label,  ///< which classes are centred in the cell, in every cell, empty ones too; the others: of the cell's object
+};
 enum class BoxLoss { mse, diou };
 
 struct GridHead {
   int cells = 0;       ///< S
-  int predictors = 1;  ///< B
+  int predictors = 1;  ///< B; 0: a classifier, whose cells have no box and no objectness
   int classes = 0;     ///< C
   SizeCoding size_coding = SizeCoding::exponential;
   float prior_width = 0.15f, prior_height = 0.15f;
@@ -23,6 +29,7 @@ struct GridHead {
 
   [[nodiscard]] constexpr int channels() const { return predictors * 5 + classes; }
   [[nodiscard]] constexpr int slots() const { return cells * cells * predictors; }
+  [[nodiscard]] constexpr bool classifies_only() const { return predictors == 0; }
 };
 
 /// Weights of the terms of grid_loss; a weight of 0 leaves its term out.

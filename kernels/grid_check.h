@@ -21,7 +21,7 @@ inline void require_share(const char* caller, const char* name, float value) {
 
 inline void require_head(const char* caller, const GridHead& head) {
   require_at_least(caller, "cells", head.cells, 1);
-  require_at_least(caller, "predictors", head.predictors, 1);
+  require_at_least(caller, "predictors", head.predictors, 0);
   require_at_least(caller, "classes", head.classes, 1);
   const auto is_size = [](float prior) { return std::isfinite(prior) && prior > 0; };
   if (!is_size(head.prior_width) || !is_size(head.prior_height))

@@ -55,11 +55,14 @@ __host__ __device__ inline float squared_class_error(const float* outputs, int c
   return share * sum;
 }
 
-__host__ __device__ inline float class_bce(const float* logits, int classes, int label, float scale, float* gradient) {
+/// `present(i)`: whether class i is in the cell.
+template <class Present>
+__device__ inline float multi_label_bce(const float* logits, int classes, const Present& present, float scale,
+                                                 float* gradient) {
   const float share = 1.0f / static_cast<float>(classes);
   float sum = 0;
   for (int i = 0; i < classes; ++i) {
-    const LogitLoss bce = binary_cross_entropy(logits[i], i == label);
+    const LogitLoss bce = binary_cross_entropy(logits[i], present(i));
     sum += bce.loss;
     gradient[i] = share * scale * bce.gradient;
   }
@@ -136,7 +139,23 @@ struct GridLoss {
       return settings.class_weight * cross_entropy(outputs, head.classes, label, scale, slopes);
     if (head.class_loss == ClassLoss::mse)
       return settings.class_weight * squared_class_error(outputs, head.classes, label, scale, slopes);
-    return settings.class_weight * class_bce(outputs, head.classes, label, scale, slopes);
+    return settings.class_weight *
+           multi_label_bce(outputs, head.classes, [label](int i) { return i == label; }, scale, slopes);
+  }
+
+  __device__ bool is_in_cell(std::size_t canvas, int label, int row, int column) const {
+    for (std::size_t slot = canvas * capacity; slot < (canvas + 1) * capacity; ++slot)
+      if (labels[slot] == label && cell_of(boxes[slot].cy, head.cells) == row &&
+          cell_of(boxes[slot].cx, head.cells) == column)
+        return true;
+    return false;
+  }
+
+  __device__ float labels_loss(const float* outputs, std::size_t canvas, int row, int column, float* slopes) const {
+    if (settings.class_weight == 0) return no_class_loss(slopes);
+    const auto present = [&](int label) { return is_in_cell(canvas, label, row, column); };
+    return settings.class_weight *
+           multi_label_bce(outputs, head.classes, present, settings.class_weight * canvas_share, slopes);
   }
 
   __device__ float no_class_loss(float* slopes) const {
@@ -149,17 +168,27 @@ struct GridLoss {
     const float* outputs = predictions + place * head.channels();
     float* slopes = gradient + place * head.channels();
     const int row = cell / head.cells, column = cell % head.cells, object = cell_object[place];
-    const int first_class = head.predictors * 5;
+    if (!head.classifies_only()) add_box(canvas, row, column, object, outputs, slopes, sum);
+    outputs += head.predictors * 5;
+    slopes += head.predictors * 5;
+    if (head.class_loss == ClassLoss::multi_label)
+      sum.classes += labels_loss(outputs, canvas, row, column, slopes);
+    else if (object < 0)
+      no_class_loss(slopes);
+    else
+      sum.classes += class_loss(outputs, labels[canvas * capacity + object], slopes);
+  }
+
+  __device__ void add_box(std::size_t canvas, int row, int column, int object, const float* outputs, float* slopes,
+                          LossTerms& sum) const {
     if (object < 0) {
       sum.objectness += objectness_loss(outputs, -1, slopes);
-      no_class_loss(slopes + first_class);
       return;
     }
     const Box box = boxes[canvas * capacity + object];
     const int responsible = responsible_predictor(outputs, row, column, box);
     sum.objectness += objectness_loss(outputs, responsible, slopes);
     sum.box += box_loss(outputs + responsible * 5 + 1, row, column, box, slopes + responsible * 5 + 1);
-    sum.classes += class_loss(outputs + first_class, labels[canvas * capacity + object], slopes + first_class);
   }
 
   /// A thread for each term adds the block's partial sums.

@@ -11,14 +11,15 @@ namespace gridspot {
 /// loss = 1/batch * sum over canvases of
 ///     1/(S S B) * sum over predictors of (objectness_weight or no_object_weight) * BCE(objectness logit, responsible)
 ///   + box_weight   * sum over responsible predictors of the box loss
-///   + class_weight * sum over cells with an object of the class loss.
+///   + class_weight * sum over cells with an object (multi_label: over all cells) of the class loss.
 /// In a cell with an object the predictor whose decoded box has the highest IoU with the object's is responsible (ties:
 /// the lowest index); the choice takes no gradient. Box loss: `mse`, the mean of the squared errors of (x, y in the
 /// cell, w, h as shares of the canvas); `diou`, 1 - IoU + d^2/c^2 (Zheng et al. 2020, eq. 7) with the sizes of both
 /// boxes clamped to [1e-6, 1e3]. Beyond that clamp the gradient is the one at its end, so that a negative size of the
 /// linear coding can grow; where edges coincide it is the mean of the gradients on the two sides, so equal boxes have
 /// gradient 0. Class loss: cross entropy; mean over classes of the squared error to one-hot; mean over classes of the
-/// BCE to one-hot.
+/// BCE to one-hot; multi_label: mean over classes of the BCE to whether an object of the class is centred in the cell.
+/// A classifier (no predictors) has the class loss alone.
 ///
 /// predictions, gradient: [n, S, S, channels], float32; cell_object: [n, S, S] from encode_targets; boxes, labels:
 /// [n, capacity]. `batch` is the number of canvases of the whole step (n is this shard's). terms: [n, 3], each canvas's

@@ -80,8 +80,8 @@ struct StepFactors {
   float finite;  ///< 0: the norm is not finite, leave everything as it is
   float learning_rate;
   float clip;        ///< the gradient is multiplied by it
-  float step_size;   ///< AdamW: learning_rate / (1 - beta1^t)
-  float root_scale;  ///< AdamW: 1 / sqrt(1 - beta2^t)
+  float step_size;   ///< Adam: learning_rate / (1 - beta1^n), n the updates so far, this one included
+  float root_scale;  ///< Adam: 1 / sqrt(1 - beta2^n)
   float average_decay;
 };
 
@@ -95,18 +95,19 @@ struct PrepareStep {
   static constexpr int max_block_threads = 32;
   Schedule schedule;
   float beta1, beta2, clip_norm, ema_decay;
+  std::uint64_t first_update;
   const std::uint64_t* step;
   const float* norm;
   StepFactors* factors;
 
   __device__ void operator()() const {
-    const double t = double(*step);
+    const double t = double(*step), updates = t - double(first_update) + 1;
     StepFactors f;
     f.finite = *norm - *norm == 0 ? 1.0f : 0.0f;
     f.learning_rate = gridspot::learning_rate(schedule, *step);
     f.clip = clip_norm > 0 ? min(1.0f, clip_norm / (*norm + 1e-6f)) : 1.0f;
-    f.step_size = static_cast<float>(f.learning_rate / bias_correction(beta1, t + 1));
-    f.root_scale = static_cast<float>(1 / sqrt(bias_correction(beta2, t + 1)));
+    f.step_size = static_cast<float>(f.learning_rate / bias_correction(beta1, updates));
+    f.root_scale = static_cast<float>(1 / sqrt(bias_correction(beta2, updates)));
     f.average_decay = static_cast<float>(min(double(ema_decay), (1 + t) / (10 + t)));
     *factors = f;
   }
@@ -126,10 +127,11 @@ __device__ __forceinline__ void update_average(const UpdateArrays& arrays, std::
   store_pack(arrays.ema + first, length, decay * average + (1 - decay) * weights);
 }
 
-struct AdamW {
+/// AdamW with weight_decay alone, Adam with l2 alone.
+struct Adam {
   static constexpr int max_block_threads = 256;
   UpdateArrays arrays;
-  float beta1, beta2, epsilon, weight_decay;
+  float beta1, beta2, epsilon, weight_decay, l2;
   const StepFactors* factors;
 
   __device__ void operator()() const {
@@ -139,8 +141,8 @@ struct AdamW {
     const int length = pack_length(arrays.parameters, first);
     Pack w = load_pack(arrays.weights + first, length), m = load_pack(arrays.moment1 + first, length);
     Pack v = load_pack(arrays.moment2 + first, length);
-    const Pack g = f.clip * load_pack(arrays.gradient + first, length);
     const Pack decays = load_pack(arrays.decay_mask + first, length);
+    const Pack g = f.clip * load_pack(arrays.gradient + first, length) + l2 * decays * w;
     m = m + (1 - beta1) * (g - m);
     v = beta2 * v + (1 - beta2) * (g * g);
     w = w - w * (f.learning_rate * weight_decay * decays);
@@ -186,7 +188,7 @@ struct AdvanceStep {
 GRIDSPOT_KERNEL(ReduceGradients)
 GRIDSPOT_KERNEL(FinishNorm)
 GRIDSPOT_KERNEL(PrepareStep)
-GRIDSPOT_KERNEL(AdamW)
+GRIDSPOT_KERNEL(Adam)
 GRIDSPOT_KERNEL(Sgd)
 GRIDSPOT_KERNEL(AdvanceStep)
 
@@ -240,22 +242,22 @@ void reduce_gradients(Stream& stream, int shards, const OptimizerBuffers& buffer
 }
 
 void optimizer_step(Stream& stream, const OptimizerSettings& settings, const std::uint64_t* step,
-                    const OptimizerBuffers& buffers) {
+                    const OptimizerBuffers& buffers, std::uint64_t first_update) {
   constexpr auto who = "optimizer_step";
   const std::size_t parameters = buffers.gradient.size;
-  const bool adamw = settings.kind == OptimizerKind::adamw, averaged = settings.ema_decay > 0;
+  const bool adam = has_second_moment(settings.kind), averaged = settings.ema_decay > 0;
   require_settings(settings);
   require_elements(who, "weights", buffers.weights.size, parameters);
   require_elements(who, "moment1", buffers.moment1.size, parameters);
-  if (adamw) require_elements(who, "moment2", buffers.moment2.size, parameters);
+  if (adam) require_elements(who, "moment2", buffers.moment2.size, parameters);
   if (averaged) require_elements(who, "ema", buffers.ema.size, parameters);
   require_elements(who, "decay_mask", buffers.decay_mask.size, parameters);
   require_workspace(who, buffers);
 
   auto* factors = reinterpret_cast<StepFactors*>(buffers.partial_norms.data);
   launch(stream, {},
-         PrepareStep{settings.schedule, settings.beta1, settings.beta2, settings.clip_norm, settings.ema_decay, step,
-                     buffers.norm.data, factors});
+         PrepareStep{settings.schedule, settings.beta1, settings.beta2, settings.clip_norm, settings.ema_decay,
+                     first_update, step, buffers.norm.data, factors});
   const UpdateArrays arrays{parameters,
                             buffers.weights.data,
                             buffers.moment1.data,
@@ -264,9 +266,11 @@ void optimizer_step(Stream& stream, const OptimizerSettings& settings, const std
                             buffers.gradient.data,
                             buffers.decay_mask.data};
   const std::size_t threads = (parameters + pack_width - 1) / pack_width;
-  if (adamw)
+  const float decoupled = settings.kind == OptimizerKind::adamw ? settings.weight_decay : 0;
+  if (adam)
     launch_1d(stream, threads,
-              AdamW{arrays, settings.beta1, settings.beta2, settings.epsilon, settings.weight_decay, factors});
+              Adam{arrays, settings.beta1, settings.beta2, settings.epsilon, decoupled,
+                   settings.weight_decay - decoupled, factors});
   else
     launch_1d(stream, threads, Sgd{arrays, settings.momentum, settings.weight_decay, factors});
 }

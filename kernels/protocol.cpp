@@ -1,5 +1,6 @@
 #include "gridspot/protocol.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -9,7 +10,7 @@
 namespace gridspot {
 namespace {
 
-std::array<Protocol, 5> named_protocols() {
+std::array<Protocol, 6> named_protocols() {
   return {{
       {.name = "seed-224",
        .id = 1,
@@ -69,6 +70,18 @@ std::array<Protocol, 5> named_protocols() {
        .max_rotation = 10,
        .placing = Placing::separated,
        .box = BoxKind::tight},
+      {.name = "digits-28",
+       .id = 6,
+       .height = 28,
+       .width = 28,
+       .min_glyphs = 1,
+       .max_glyphs = 1,
+       .min_size = 25,
+       .max_size = 31,
+       .max_rotation = 10,
+       .placing = Placing::centred,
+       .max_shift = 2,
+       .box = BoxKind::tile},
   }};
 }
 
@@ -119,12 +132,24 @@ std::vector<std::string> protocol_names() {
   return names;
 }
 
+Protocol unaltered(Protocol protocol) {
+  require(protocol.placing == Placing::centred,
+          "protocol " + quoted(protocol.name) + " does not show glyphs one by one; digits-28 does");
+  protocol.min_size = protocol.max_size = static_cast<float>(std::min(protocol.height, protocol.width));
+  protocol.max_rotation = protocol.max_shift = protocol.max_shear = protocol.noise = protocol.inversion = 0;
+  protocol.max_clutter = 0;
+  protocol.min_contrast = 1;
+  protocol.min_glyphs = protocol.max_glyphs = 1;
+  protocol.in_order = true;
+  return protocol;
+}
+
 void validate(const Protocol& protocol) {
   const auto check = [&](bool holds, const char* rule) {
     if (!holds) throw InvalidInput("protocol " + quoted(protocol.name) + ": " + rule);
   };
   const auto within = [](float value, float low, float high) { return value >= low && value <= high; };
-  check(protocol.id < 1u << 15, "the id must be below 2^15");
+  check(protocol.id < 1u << 14, "the id must be below 2^14");
   check(protocol.height > 0 && protocol.width > 0, "the canvas's height and width must be positive");
   check(protocol.height <= 16384 && protocol.width <= 16384, "the canvas's height and width must be at most 16384");
   check(protocol.min_glyphs >= 0 && protocol.min_glyphs <= protocol.max_glyphs,
@@ -137,6 +162,8 @@ void validate(const Protocol& protocol) {
         "the overlaps must be 0 <= min_iou <= max_iou <= 1");
   check(protocol.placing != Placing::overlapping || protocol.min_glyphs >= 2,
         "placing 'overlapping' needs min_glyphs of 2 or more");
+  check(protocol.placing != Placing::centred || protocol.max_glyphs == 1, "placing 'centred' places one glyph at most");
+  check(within(protocol.max_shift, 0, 16384), "max_shift must be in [0, 16384] pixels");
   check(within(protocol.max_shear, 0, 1), "max_shear must be in [0, 1]");
   check(protocol.max_clutter >= 0 && protocol.max_clutter <= most_clutter, "max_clutter must be in [0, 64]");
   check(within(protocol.noise, 0, 1), "noise must be in [0, 1]");
@@ -172,9 +199,9 @@ void set_option(Protocol& protocol, std::string_view assignment) {
 std::uint64_t scene_key(const Protocol& protocol, Split split, std::uint64_t seed) {
   constexpr int seed_bits = 48;
   require(seed <= max_seed, "a seed must be below 2^48, found " + std::to_string(seed));
-  require(protocol.id < 1u << 15, "protocol " + quoted(protocol.name) + ": the id must be below 2^15");
-  const std::uint64_t split_bit = split == Split::test ? 1 : 0;
-  return std::uint64_t{protocol.id} << (seed_bits + 1) | split_bit << seed_bits | seed;
+  require(protocol.id < 1u << 14, "protocol " + quoted(protocol.name) + ": the id must be below 2^14");
+  const std::uint64_t test_bit = split == Split::test ? 1 : 0, validation_bit = split == Split::validation ? 1 : 0;
+  return validation_bit << 63 | std::uint64_t{protocol.id} << (seed_bits + 1) | test_bit << seed_bits | seed;
 }
 
 }  // namespace gridspot

@@ -23,7 +23,8 @@ struct SceneRules {
   int min_glyphs, max_glyphs;
   float min_size, max_size, max_rotation, max_shear;  // rotation in radians
   Placing placing;
-  float min_iou, max_iou;
+  float min_iou, max_iou, max_shift;
+  bool in_order;
   BoxKind box;
   int attempts;
 };
@@ -83,10 +84,12 @@ __device__ inline bool ink_extent(const GlyphBankView& bank, int glyph, const fl
   return found;
 }
 
-__device__ inline Candidate draw_glyph(const SceneRules& rules, const GlyphBankView& bank, Philox4 draw) {
+__device__ inline Candidate draw_glyph(const SceneRules& rules, const GlyphBankView& bank, std::uint32_t canvas,
+                                       Philox4 draw) {
   Candidate candidate;
   Placement& placement = candidate.placement;
-  placement.glyph = static_cast<std::int32_t>(pick(draw.x, static_cast<std::uint32_t>(bank.count)));
+  const auto count = static_cast<std::uint32_t>(bank.count);
+  placement.glyph = static_cast<std::int32_t>(rules.in_order ? canvas % count : pick(draw.x, count));
   float to_canvas[4];
   set_transform(uniform(draw.y, rules.min_size, rules.max_size),
                 uniform(draw.z, -rules.max_rotation, rules.max_rotation),
@@ -134,7 +137,7 @@ struct SampleScenes {
     int count = 0;
     for (int g = 0; g < drawn; ++g) {
       const std::uint32_t index = 1 + static_cast<std::uint32_t>(g) * (rules.attempts + 1);
-      Candidate candidate = draw_glyph(rules, bank, random.draw(Purpose::placement, index));
+      Candidate candidate = draw_glyph(rules, bank, random.canvas, random.draw(Purpose::placement, index));
       Box box;
       if (!find_place(random, index + 1, boxes + row, count, candidate, box)) continue;
       placements[row + count] = candidate.placement;
@@ -151,8 +154,7 @@ struct SampleScenes {
   __device__ bool find_place(const CanvasRandom& random, std::uint32_t first_index, const Box* placed, int count,
                              Candidate& candidate, Box& box) const {
     Placement& placement = candidate.placement;
-    const Extent inside{placement.reach_x, placement.reach_y, rules.width - placement.reach_x,
-                        rules.height - placement.reach_y};
+    const Extent inside = centres(placement);
     if (inside.left > inside.right || inside.top > inside.bottom) return false;
     for (int attempt = 0; attempt < rules.attempts; ++attempt) {
       const Philox4 draw = random.draw(Purpose::placement, first_index + attempt);
@@ -165,6 +167,15 @@ struct SampleScenes {
       if (accepts(rules, box, placed, count)) return true;
     }
     return false;
+  }
+
+  // Where the tile's centre may be.
+  __device__ Extent centres(const Placement& placement) const {
+    if (rules.placing == Placing::centred) {
+      const float cx = 0.5f * rules.width, cy = 0.5f * rules.height;
+      return {cx - rules.max_shift, cy - rules.max_shift, cx + rules.max_shift, cy + rules.max_shift};
+    }
+    return {placement.reach_x, placement.reach_y, rules.width - placement.reach_x, rules.height - placement.reach_y};
   }
 
   // The centres inside the canvas at which the label would touch the box. Where there are none the range is reversed or
@@ -201,6 +212,8 @@ SceneRules rules_of(const Protocol& protocol) {
           .placing = protocol.placing,
           .min_iou = protocol.min_iou,
           .max_iou = protocol.max_iou,
+          .max_shift = protocol.max_shift,
+          .in_order = protocol.in_order,
           .box = protocol.box,
           .attempts = placing_attempts};
 }

@@ -47,9 +47,10 @@ class Scenes {
 /// The draws (philox.h, purpose `placement`, words of index 0, 1, ...; u is a word's uniform in [0, 1)):
 /// * index 0: word x picks the number of glyphs.
 /// * glyph g = 0, 1, ... takes the indices from 1 + g (placing_attempts + 1) on. The first: x picks the glyph of the
-/// bank,
+/// bank (with in_order it is the canvas's number modulo the bank's count),
 ///   y is the size, z the rotation, w the shear. Each further one is a try of the place: x and y are the centre,
-///   uniform where the transformed tile lies wholly inside the canvas; with `overlapping`, from the second placed glyph
+///   uniform where the transformed tile lies wholly inside the canvas (with `centred`, within max_shift of the
+///   canvas's centre); with `overlapping`, from the second placed glyph
 ///   on, z picks one placed earlier, and x and y are uniform in that part of the range where the two label boxes touch.
 /// The first try that the placing rule accepts is taken. A glyph whose tile the canvas cannot hold, or whose tries all
 /// fail, is left out and counted in `unplaced`. With `overlapping` a glyph that would end alone on its canvas is left

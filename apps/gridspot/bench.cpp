@@ -12,6 +12,7 @@
 #include "apps/gridspot/usage.h"
 #include "data/canvas_source.h"
 #include "io/json.h"
+#include "train/recipes.h"
 #include "train/trainer.h"
 
 namespace gridspot::app {

@@ -10,6 +10,9 @@ namespace gridspot::app {
 using Command = std::function<int()>;
 
 Command add_train(CLI::App& app);
+Command add_pretrain(CLI::App& app);
+Command add_study(CLI::App& app);
+Command add_report(CLI::App& app);
 Command add_eval(CLI::App& app);
 Command add_detect(CLI::App& app);
 Command add_data_fetch(CLI::App& app);

@@ -7,7 +7,7 @@
 #include "apps/gridspot/usage.h"
 #include "data/draw.h"
 #include "io/json.h"
-#include "train/checkpoint.h"
+#include "train/model.h"
 
 namespace gridspot::app {
 

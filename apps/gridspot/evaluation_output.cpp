@@ -3,39 +3,63 @@
 #include <iomanip>
 #include <iostream>
 
+#include "eval/evaluation_folder.h"
 #include "eval/report.h"
 
 namespace gridspot::app {
 
 namespace {
-double canvases_per_second(const ProtocolEvaluation& result) {
-  return result.seconds > 0 ? static_cast<double>(result.set.images.size()) / result.seconds : 0;
+
+double rate(std::size_t canvases, double seconds) {
+  return seconds > 0 ? static_cast<double>(canvases) / seconds : 0;
 }
+
+double rate(const ProtocolEvaluation& result) { return rate(result.set.images.size(), result.seconds); }
+double rate(const ClassifierEvaluation& result) { return rate(std::size_t(result.canvases), result.seconds); }
+
+void print(std::ostream& out, const std::string& name, const ProtocolEvaluation& result) {
+  out << eval::to_table(result.evaluation) << '\n'
+      << name << ", " << result.set.images.size() << " canvases: mAP50 " << result.evaluation.map50 << ", mAP50_95 "
+      << result.evaluation.map50_95 << ", class accuracy " << result.class_accuracy << ", collision ceiling "
+      << result.evaluation.collision_ceiling.value_or(1);
+  if (result.unplaced > 0) out << ", no place for " << result.unplaced << " glyphs";
+}
+
+void print(std::ostream& out, const std::string& name, const ClassifierEvaluation& result) {
+  out << to_table(result) << '\n' << name << ", " << result.canvases << " canvases: ";
+  if (result.multi_label)
+    out << "exact match " << result.accuracy() << ", F1 " << result.macro_f1() << " (macro), " << result.micro_f1()
+        << " (micro)";
+  else
+    out << "accuracy " << result.accuracy() << ", " << result.canvases - result.right << " errors";
+}
+
 }  // namespace
 
-Json evaluation_json(const ProtocolEvaluation& result, const std::string& protocol) {
-  Json json{{"protocol", protocol}};
-  json.update(eval::to_json(result.evaluation));
-  json["class_accuracy"] = result.class_accuracy;
-  json["unplaced"] = result.unplaced;
-  json["truncated"] = result.truncated;
-  json["canvases_per_second"] = canvases_per_second(result);
+Json to_json(const ModelEvaluation& evaluation) {
+  Json json;
+  if (const auto* detector = std::get_if<ProtocolEvaluation>(&evaluation.result)) {
+    json = evaluation_json(*detector, evaluation.name);
+  } else {
+    json["protocol"] = evaluation.name;
+    json.update(gridspot::to_json(std::get<ClassifierEvaluation>(evaluation.result)));
+  }
+  json["canvases_per_second"] = std::visit([](const auto& result) { return rate(result); }, evaluation.result);
   return json;
 }
 
-void print_evaluation(std::ostream& out, const ProtocolEvaluation& result, const std::string& protocol) {
-  out << eval::to_table(result.evaluation) << std::fixed << std::setprecision(4) << '\n'
-      << protocol << ", " << result.set.images.size() << " canvases: mAP50 " << result.evaluation.map50 << ", mAP50_95 "
-      << result.evaluation.map50_95 << ", class accuracy " << result.class_accuracy << ", collision ceiling "
-      << result.evaluation.collision_ceiling.value_or(1) << std::setprecision(0) << ", " << canvases_per_second(result)
-      << " canvases/s";
-  if (result.unplaced > 0) out << ", no place for " << result.unplaced << " glyphs";
-  out << '\n';
+void print(std::ostream& out, const ModelEvaluation& evaluation) {
+  out << std::fixed << std::setprecision(4);
+  std::visit([&](const auto& result) { print(out, evaluation.name, result); }, evaluation.result);
+  out << std::setprecision(0) << ", " << std::visit([](const auto& result) { return rate(result); }, evaluation.result)
+      << " canvases/s\n";
 }
 
-void warn_of_truncation(const ProtocolEvaluation& result) {
-  if (result.truncated > 0)
-    std::cerr << "gridspot: " << result.truncated << " detections were more than an image may have and were left out\n";
+void warn_of_truncation(const ModelEvaluation& evaluation) {
+  const auto* detector = std::get_if<ProtocolEvaluation>(&evaluation.result);
+  if (detector != nullptr && detector->truncated > 0)
+    std::cerr << "gridspot: " << detector->truncated
+              << " detections were more than an image may have and were left out\n";
 }
 
 }  // namespace gridspot::app

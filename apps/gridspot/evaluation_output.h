@@ -1,20 +1,19 @@
 #pragma once
 // How the command line shows an evaluation.
 #include <ostream>
-#include <string>
 
-#include "eval/protocol_evaluation.h"
 #include "io/json.h"
+#include "train/model_evaluation.h"
 
 namespace gridspot::app {
 
-/// eval::to_json with the protocol's name, class_accuracy, unplaced, truncated and canvases_per_second added.
-Json evaluation_json(const ProtocolEvaluation& result, const std::string& protocol);
+/// What evaluation.json holds without the curves, and canvases_per_second.
+Json to_json(const ModelEvaluation& evaluation);
 
 /// The table of classes, and a line with the totals.
-void print_evaluation(std::ostream& out, const ProtocolEvaluation& result, const std::string& protocol);
+void print(std::ostream& out, const ModelEvaluation& evaluation);
 
 /// A line on stderr where detections were left out.
-void warn_of_truncation(const ProtocolEvaluation& result);
+void warn_of_truncation(const ModelEvaluation& evaluation);
 
 }  // namespace gridspot::app

@@ -6,7 +6,7 @@
 #include "apps/gridspot/library_versions.h"
 #include "device/thread_team.h"
 #include "io/json.h"
-#include "train/checkpoint.h"
+#include "train/model.h"
 
 namespace gridspot::app {
 

@@ -26,6 +26,9 @@ int run(int argc, char** argv) {
     commands.emplace_back(command, declare(*command));
   };
   add(root.add_subcommand("train", "train a detector"), app::add_train);
+  add(root.add_subcommand("pretrain", "train a backbone as a classifier"), app::add_pretrain);
+  add(root.add_subcommand("study", "train three models that differ in their backbones' origin"), app::add_study);
+  add(root.add_subcommand("report", "show a run or a study as one HTML file"), app::add_report);
   add(root.add_subcommand("eval", "measure a model on canvases of a protocol"), app::add_eval);
   add(root.add_subcommand("detect", "find objects in images"), app::add_detect);
   CLI::App* data = root.add_subcommand("data", "fetch glyphs, render canvases")->require_subcommand(1);

@@ -9,6 +9,7 @@ enum class Placing {
   separated,    ///< no two label boxes overlap (they may touch)
   overlapping,  ///< each glyph's label box has an IoU in [min_iou, max_iou] with an earlier one, and none above max_iou
   limited,      ///< label boxes of any two have an IoU below max_iou
+  centred,      ///< a single glyph, its tile's centre within max_shift of the canvas's; the tile may leave the canvas
 };
 
 /// What a label's box holds.

@@ -9,18 +9,21 @@
 
 namespace gridspot {
 
-/// Train and evaluation canvases come from seed spaces that never meet, and from the glyphs of their own split.
-enum class Split { train, test };
+/// Canvases of the three splits come from seed spaces that never meet. Those for training and for validation (which
+/// decides when a run was best) show the glyphs of the train split, those for testing the glyphs of the test split.
+enum class Split { train, validation, test };
 
 struct Protocol {
   std::string name;
-  std::uint32_t id = 0;                ///< keeps the seed spaces of protocols apart; below 2^15
+  std::uint32_t id = 0;                ///< keeps the seed spaces of protocols apart; below 2^14
   int height = 0, width = 0;           ///< canvas, pixels
   int min_glyphs = 1, max_glyphs = 1;  ///< per canvas, uniform, both ends included
   float min_size = 0, max_size = 0;    ///< side of the square tile, pixels, uniform
   float max_rotation = 0;              ///< degrees, uniform in +-
   Placing placing = Placing::anywhere;
   float min_iou = 0, max_iou = 0;
+  float max_shift = 0;  ///< with `centred`: pixels along each axis, uniform in +-
+  bool in_order = false;  ///< glyph i of the bank stands on canvas i (modulo their number), whatever the step
   BoxKind box = BoxKind::tile;
   // Options, off in every named protocol:
   float max_shear = 0;  ///< horizontal shear (tangent of the angle), uniform in +-
@@ -30,9 +33,13 @@ struct Protocol {
   float inversion = 0;     ///< probability that the canvas is inverted (1 - value)
 };
 
-/// `seed-224`, `separated-224`, `overlap-224`, `crowd-300` or `quick-64`. Throws InvalidInput that lists the names.
+/// `seed-224`, `separated-224`, `overlap-224`, `crowd-300`, `quick-64` or `digits-28`. Throws InvalidInput that lists the names.
 Protocol find_protocol(std::string_view name);
 std::vector<std::string> protocol_names();
+
+/// Every glyph of the bank once and as it is: in order, each filling the canvas, without any of the protocol's changes.
+/// For protocols with the placing `centred`.
+Protocol unaltered(Protocol protocol);
 
 /// Throws InvalidInput that names the first field that is out of its range.
 void validate(const Protocol& protocol);

@@ -101,7 +101,7 @@ GlyphSet draw_builtin_glyphs(Split split, int count) {
 }
 
 GlyphSet draw_builtin_glyphs(Split split) {
-  return draw_builtin_glyphs(split, split == Split::train ? builtin_train_count : builtin_test_count);
+  return draw_builtin_glyphs(split, split == Split::test ? builtin_test_count : builtin_train_count);
 }
 
 }  // namespace gridspot

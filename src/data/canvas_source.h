@@ -3,14 +3,10 @@
 #include <vector>
 
 #include "data/glyph_bank.h"
+#include "data/labelled_box.h"
 #include "kernels/canvas.h"
 
 namespace gridspot {
-
-struct LabelledBox {
-  int label = 0;
-  Box box;
-};
 
 /// Canvas i is a function of (protocol, split, seed, i) alone. Everything is allocated at construction. One thread at a
 /// time.

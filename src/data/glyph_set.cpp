@@ -33,7 +33,7 @@ std::string name_of(const fs::path& folder) {
 }
 
 std::vector<std::string> spellings(Split split, std::string_view kind) {
-  const std::string stem = (split == Split::train ? "train-" : "t10k-") + std::string(kind);
+  const std::string stem = (split == Split::test ? "t10k-" : "train-") + std::string(kind);
   const std::string tail = kind == "images" ? "idx3-ubyte" : "idx1-ubyte";
   return {stem + "-" + tail + ".gz", stem + "-" + tail, stem + "." + tail + ".gz", stem + "." + tail};
 }

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <cstdio>
 
 #include "data/label_files.h"
 #include "gridspot/error.h"
@@ -39,12 +38,29 @@ Number parse_number(std::string_view text, const char* what, const std::string& 
   return number;
 }
 
+std::string shortest_decimal(float value) {
+  char text[64];  // a sign and 46 places behind the point at most, or 39 before it
+  const auto end = std::to_chars(text, text + sizeof text, value, std::chars_format::fixed).ptr;
+  return {text, end};
+}
+
+/// Along one axis.
+bool inside(double centre, double size) {
+  return centre - size / 2 >= -rounding_slack && centre + size / 2 <= 1 + rounding_slack;
+}
+
 }  // namespace
+
+const char* broken_box_rule(const Box& box) {
+  if (!(box.w > 0 && box.w <= 1 && box.h > 0 && box.h <= 1)) return "w and h must be above 0 and at most 1";
+  if (!inside(box.cx, box.w) || !inside(box.cy, box.h)) return "the box leaves the canvas";
+  return nullptr;
+}
 
 std::string format_yolo_line(const YoloLabel& label) {
   const Box& box = label.box;
-  char line[128];
-  std::snprintf(line, sizeof line, "%d %.6f %.6f %.6f %.6f", label.class_id, box.cx, box.cy, box.w, box.h);
+  std::string line = std::to_string(label.class_id);
+  for (const float value : {box.cx, box.cy, box.w, box.h}) line += " " + shortest_decimal(value);
   return line;
 }
 
@@ -54,14 +70,12 @@ YoloLabel parse_yolo_line(std::string_view line, int classes, const std::string&
   const int class_id = parse_number<int>(fields[0], "the class", place);
   require(class_id >= 0 && class_id < classes,
           place + ": class " + std::to_string(class_id) + ", but there are " + std::to_string(classes) + " classes");
-  const double cx = parse_number<double>(fields[1], "cx", place), cy = parse_number<double>(fields[2], "cy", place);
-  const double w = parse_number<double>(fields[3], "w", place), h = parse_number<double>(fields[4], "h", place);
-  require(w > 0 && w <= 1 && h > 0 && h <= 1, place + ": w and h must be above 0 and at most 1");
-  const auto inside = [](double centre, double size) {
-    return centre - size / 2 >= -rounding_slack && centre + size / 2 <= 1 + rounding_slack;
-  };
-  require(inside(cx, w) && inside(cy, h), place + ": the box leaves the canvas");
-  return {class_id, {float(cx), float(cy), float(w), float(h)}};
+  // As float at once: by way of double a number would be rounded twice, and not always be the float that was written.
+  const float cx = parse_number<float>(fields[1], "cx", place), cy = parse_number<float>(fields[2], "cy", place);
+  const float w = parse_number<float>(fields[3], "w", place), h = parse_number<float>(fields[4], "h", place);
+  const Box box{cx, cy, w, h};
+  if (const char* rule = broken_box_rule(box)) throw InvalidInput(place + ": " + rule);
+  return {class_id, box};
 }
 
 std::vector<YoloLabel> read_yolo_labels(const std::filesystem::path& path, int classes) {

@@ -9,6 +9,25 @@
 
 namespace gridspot::eval {
 
+/// ErrorCounts' kinds of detections, in the order in which they are tried.
+enum class Verdict : std::uint8_t { true_positive, duplicate, class_error, localisation_error, background };
+
+/// What became of one image's detections and objects; see ErrorCounts.
+struct ImageVerdicts {
+  std::vector<Verdict> detections;
+  /// The object that each detection took, or whose overlap decided; `unmatched` for background.
+  std::vector<std::int32_t> object_of;
+  std::vector<bool> found;   ///< objects that a detection took
+  std::vector<bool> missed;  ///< objects that count as misses
+};
+
+/// One image: its detections by falling score, and its objects.
+ImageVerdicts judge(const OverlapTable& overlaps, std::span<const int> detection_classes,
+                    std::span<const int> object_classes);
+
+/// Adds one detection to its kind's count.
+void count(Verdict verdict, ErrorCounts& counts);
+
 /// Counts error kinds (by class) and the confusion matrix, image by image; see ErrorCounts and Evaluation::confusion.
 class ErrorTally {
  public:

@@ -1,113 +1,19 @@
 #include "eval/evaluation.h"
 
 #include <algorithm>
-#include <cmath>
 #include <set>
 #include <span>
 
 #include "eval/average_precision.h"
 #include "eval/errors.h"
 #include "eval/matching.h"
+#include "eval/prepared_set.h"
 #include "eval/score_order.h"
 #include "gridspot/error.h"
 #include "kernels/grid_math.h"
 
 namespace gridspot::eval {
 namespace {
-
-constexpr double largest_area = 1e10;  // COCO's "all" areas, in pixels
-
-bool counted_area(const PixelBox& box) { return box.area() >= 0 && box.area() <= largest_area; }
-
-bool finite(const Box& box) {
-  return std::isfinite(box.cx) && std::isfinite(box.cy) && std::isfinite(box.w) && std::isfinite(box.h);
-}
-
-/// "detection 7: <rule>".
-[[noreturn]] void fail(const char* what, std::size_t index, const std::string& rule) {
-  throw InvalidInput(std::string(what) + " " + std::to_string(index) + ": " + rule);
-}
-
-void check_place(const EvaluationSet& set, const char* what, std::size_t index, int image, int class_id,
-                 const Box& box) {
-  const auto check_index = [&](const char* name, int value, std::size_t count) {
-    if (value < 0 || static_cast<std::size_t>(value) >= count)
-      fail(what, index,
-           std::string(name) + " " + std::to_string(value) + " is not one of the " + std::to_string(count));
-  };
-  check_index("image", image, set.images.size());
-  check_index("class", class_id, set.class_names.size());
-  if (!finite(box)) fail(what, index, "the box is not finite");
-}
-
-void check(const EvaluationSet& set, const Options& options) {
-  require(options.max_detections >= 1,
-          "max_detections must be at least 1, found " + std::to_string(options.max_detections));
-  require(!std::isnan(options.score_threshold), "the score threshold must be a number");
-  require(options.cells >= 0, "cells must not be negative, found " + std::to_string(options.cells));
-  for (std::size_t i = 0; i < set.images.size(); ++i)
-    if (set.images[i].width < 1 || set.images[i].height < 1) fail("image", i, "width and height must be at least 1");
-  for (std::size_t i = 0; i < set.objects.size(); ++i) {
-    const auto& object = set.objects[i];
-    check_place(set, "object", i, object.image, object.class_id, object.box);
-    if (object.box.w < 0 || object.box.h < 0) fail("object", i, "width and height of the box must not be negative");
-    if (!counted_area(to_pixels(object.box, set.images[static_cast<std::size_t>(object.image)])))
-      fail("object", i, "the box covers more than 1e10 pixels");
-  }
-  for (std::size_t i = 0; i < set.detections.size(); ++i) {
-    const auto& detection = set.detections[i];
-    check_place(set, "detection", i, detection.image, detection.class_id, detection.box);
-    if (!std::isfinite(detection.score)) fail("detection", i, "the score is not finite");
-  }
-}
-
-/// The set as the measures want it: boxes in pixels; detections by falling score, of each image and class the first
-/// ones.
-struct Prepared {
-  const EvaluationSet& set;
-  std::vector<PixelBox> object_boxes, detection_boxes;
-  std::vector<int> object_classes, detection_classes;
-  std::vector<std::size_t> object_images, detection_images;
-  std::vector<float> scores;
-
-  Prepared(const EvaluationSet& whole_set, int max_detections) : set(whole_set) {
-    for (const auto& object : set.objects) {
-      object_images.push_back(static_cast<std::size_t>(object.image));
-      object_classes.push_back(object.class_id);
-      object_boxes.push_back(to_pixels(object.box, set.images[object_images.back()]));
-    }
-    std::vector<float> all_scores;
-    for (const auto& detection : set.detections) all_scores.push_back(detection.score);
-    std::vector<int> count(groups(), 0);
-    for (const auto i : order_by_falling_score(all_scores)) {
-      const auto& detection = set.detections[i];
-      const auto image = static_cast<std::size_t>(detection.image);
-      if (count[group(image, detection.class_id)]++ >= max_detections) continue;
-      detection_images.push_back(image);
-      detection_classes.push_back(detection.class_id);
-      detection_boxes.push_back(to_pixels(detection.box, set.images[image]));
-      scores.push_back(detection.score);
-    }
-  }
-
-  [[nodiscard]] std::size_t classes() const { return set.class_names.size(); }
-  [[nodiscard]] std::size_t groups() const { return classes() * set.images.size(); }
-  [[nodiscard]] std::size_t group(std::size_t image, int class_id) const {
-    return static_cast<std::size_t>(class_id) * set.images.size() + image;
-  }
-  [[nodiscard]] Groups by_class_and_image(std::span<const std::size_t> images, std::span<const int> class_ids) const {
-    std::vector<std::size_t> group_of;
-    for (std::size_t i = 0; i < images.size(); ++i) group_of.push_back(group(images[i], class_ids[i]));
-    return {group_of, groups()};
-  }
-};
-
-template <class T>
-std::vector<T> gather(std::span<const T> values, std::span<const std::uint32_t> indices) {
-  std::vector<T> gathered;
-  for (const auto i : indices) gathered.push_back(values[i]);
-  return gathered;
-}
 
 /// The detections of a class, image after image as COCO lists them, with what became of each at each IoU threshold.
 struct ClassOutcomes {
@@ -141,7 +47,7 @@ void measure_average_precision(const ClassOutcomes& listed, ClassEvaluation& eva
   evaluation.ap50_95 = sum / static_cast<double>(iou_threshold_count);
 }
 
-void measure_average_precision(const Prepared& prepared, std::vector<ClassEvaluation>& per_class) {
+void measure_average_precision(const PreparedSet& prepared, std::vector<ClassEvaluation>& per_class) {
   const auto objects = prepared.by_class_and_image(prepared.object_images, prepared.object_classes);
   const auto detections = prepared.by_class_and_image(prepared.detection_images, prepared.detection_classes);
   for (std::size_t c = 0; c < per_class.size(); ++c) {
@@ -158,19 +64,10 @@ void measure_average_precision(const Prepared& prepared, std::vector<ClassEvalua
   }
 }
 
-ErrorTally tally_errors(const Prepared& prepared, float score_threshold) {
-  const auto above = std::partition_point(prepared.scores.begin(), prepared.scores.end(),
-                                          [=](float score) { return score >= score_threshold; }) -
-                     prepared.scores.begin();
-  const std::span detection_images = prepared.detection_images;
-  const Groups detections(detection_images.first(static_cast<std::size_t>(above)), prepared.set.images.size());
-  const Groups objects(prepared.object_images, prepared.set.images.size());
+ErrorTally tally_errors(const PreparedSet& prepared, float score_threshold) {
   ErrorTally tally(prepared.classes());
-  for (std::size_t image = 0; image < prepared.set.images.size(); ++image)
-    tally.add_image(gather<PixelBox>(prepared.detection_boxes, detections[image]),
-                    gather<int>(prepared.detection_classes, detections[image]),
-                    gather<PixelBox>(prepared.object_boxes, objects[image]),
-                    gather<int>(prepared.object_classes, objects[image]));
+  for (const auto& image : images_above(prepared, score_threshold))
+    tally.add_image(image.detections, image.detection_classes, image.objects, image.object_classes);
   return tally;
 }
 
@@ -224,7 +121,8 @@ double collision_ceiling(const EvaluationSet& set, int cells) {
 }
 
 Evaluation evaluate(const EvaluationSet& set, const Options& options) {
-  check(set, options);
+  check(options);
+  const PreparedSet prepared(set, options.max_detections);
   Evaluation evaluation;
   evaluation.images = static_cast<std::int64_t>(set.images.size());
   evaluation.objects = static_cast<std::int64_t>(set.objects.size());
@@ -232,7 +130,6 @@ Evaluation evaluate(const EvaluationSet& set, const Options& options) {
   for (const auto& name : set.class_names) evaluation.per_class.emplace_back().name = name;
   for (const auto& object : set.objects) ++evaluation.per_class[static_cast<std::size_t>(object.class_id)].objects;
 
-  const Prepared prepared(set, options.max_detections);
   measure_average_precision(prepared, evaluation.per_class);
   evaluation.map50 = mean_over_classes(evaluation.per_class, &ClassEvaluation::ap50);
   evaluation.map50_95 = mean_over_classes(evaluation.per_class, &ClassEvaluation::ap50_95);
@@ -245,6 +142,7 @@ Evaluation evaluate(const EvaluationSet& set, const Options& options) {
   }
   derive_rates(evaluation);
   evaluation.confusion = std::move(tally.confusion);
+  evaluation.cells = options.cells;
   if (options.cells > 0) evaluation.collision_ceiling = collision_ceiling(set, options.cells);
   return evaluation;
 }

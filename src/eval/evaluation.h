@@ -85,6 +85,7 @@ struct Evaluation {
   /// that takes none counts in the background row, an object that none took in the background column.
   std::vector<std::vector<std::int64_t>> confusion;
   std::optional<double> collision_ceiling;
+  int cells = 0;  ///< the side of the grid that the ceiling is of; 0 without one
 };
 
 /// Evaluates as COCO does (pycocotools' bbox evaluation with all areas, no crowds, maxDets = max_detections). Boxes are

@@ -1,18 +1,20 @@
 #pragma once
-// A model measured on the canvases of a protocol.
+// A detector measured on labelled canvases.
 #include <atomic>
 #include <cstdint>
 #include <vector>
 
 #include "data/glyph_set.h"
 #include "eval/evaluation.h"
+#include "eval/test_canvases.h"
 #include "nn/detector.h"
 
 namespace gridspot {
 
 struct EvaluationSettings {
-  int count = 1000;        ///< canvases
+  int count = 1000;        ///< canvases; of a fixed set at most all
   std::uint64_t seed = 1;  ///< in the protocol's test seed space
+  float report_threshold = 0.5f;  ///< for everything but average precision: detections below it do not count
   DetectionSettings detection{.score_threshold = 0.01f};
 };
 
@@ -27,9 +29,14 @@ struct ProtocolEvaluation {
   bool stopped = false;        ///< by the signal; nothing else is filled in then
 };
 
-/// weights: the network's flat buffer. `glyphs` are those of the test split. Canvases 0 ... count - 1 of (protocol,
-/// test, seed); the result does not depend on `threads` (0: one for each processor; CUDA uses one). A `stop_signal`
-/// that is not 0 ends it early. Throws InvalidInput where network, glyphs and protocol do not fit together.
+/// weights: the network's flat buffer. Canvases 0 ... count - 1; `canvases.seed` counts, not that of the settings. The
+/// result does not depend on `threads` (0: one for each processor; CUDA uses one). A `stop_signal` that is not 0 ends
+/// it early. Throws InvalidInput where network and canvases do not fit together or the network is a classifier.
+ProtocolEvaluation evaluate_detector(const NetworkSpec& network, const std::vector<float>& weights, Device device,
+                                     const TestCanvases& canvases, const EvaluationSettings& settings, int threads = 0,
+                                     const std::atomic<int>* stop_signal = nullptr);
+
+/// The same on the canvases of (protocol, test, settings.seed). `glyphs` are those of the test split.
 ProtocolEvaluation evaluate_on_protocol(const NetworkSpec& network, const std::vector<float>& weights, Device device,
                                         const GlyphSet& glyphs, const Protocol& protocol,
                                         const EvaluationSettings& settings, int threads = 0,

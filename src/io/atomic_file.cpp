@@ -20,6 +20,7 @@ int FileSystem::fsync(int file) { return ::fsync(file); }
 int FileSystem::close(int file) { return ::close(file); }
 int FileSystem::rename(const char* from, const char* to) { return ::rename(from, to); }
 int FileSystem::unlink(const char* path) { return ::unlink(path); }
+int FileSystem::symlink(const char* target, const char* path) { return ::symlink(target, path); }
 
 namespace {
 
@@ -126,6 +127,18 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view c
   write_file_atomically(path, {&content, 1});
 }
 
+void link_atomically(const std::filesystem::path& target, const std::filesystem::path& path, FileSystem& file_system) {
+  auto temporary = path;
+  temporary += ".tmp";
+  if (file_system.unlink(temporary.c_str()) != 0 && errno != ENOENT) fail(path, "remove an old temporary link", errno);
+  if (file_system.symlink(target.c_str(), temporary.c_str()) != 0) fail(path, "create a link", errno);
+  if (file_system.rename(temporary.c_str(), path.c_str()) != 0) {
+    const int error = errno;
+    file_system.unlink(temporary.c_str());
+    fail(path, "put the new link in place", error);
+  }
+}
+
 std::string read_file(const std::filesystem::path& path, std::size_t max_bytes) {
   FileSystem file_system;
   const Descriptor file(file_system, open_retrying(file_system, path, O_RDONLY));
@@ -173,6 +186,10 @@ LineWriter::LineWriter(std::filesystem::path path, FileSystem& file_system)
 }
 
 LineWriter::~LineWriter() { file_system_.close(file_); }
+
+void LineWriter::synchronize() {
+  if (file_system_.fsync(file_) != 0) fail(path_, "synchronise", errno);
+}
 
 void LineWriter::write(std::string_view line) {
   ensure(line.find('\n') == std::string_view::npos, "a log line must not hold a line end");

@@ -25,6 +25,7 @@ class FileSystem {
   virtual int close(int file);
   virtual int rename(const char* from, const char* to);
   virtual int unlink(const char* path);
+  virtual int symlink(const char* target, const char* path);
 };
 
 /// Replaces `path` by a file that holds `pieces` one after the other: a temporary in the same folder is written,
@@ -36,6 +37,10 @@ void write_file_atomically(const std::filesystem::path& path, std::span<const st
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::string_view> pieces,
                            FileSystem& file_system);
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
+
+/// Makes `path` a symbolic link to `target` (as it is written, relative to the link's folder), replacing what was there
+/// in one step. Throws IoError; then `path` is as it was.
+void link_atomically(const std::filesystem::path& target, const std::filesystem::path& path, FileSystem& file_system);
 
 /// The content of a file. Throws IoError when it cannot be read, InvalidInput when it holds more than `max_bytes`.
 std::string read_file(const std::filesystem::path& path, std::size_t max_bytes);
@@ -52,6 +57,8 @@ class LineWriter {
 
   /// Appends `line` (which holds no line end) and a line end. Throws IoError.
   void write(std::string_view line);
+  /// Waits until all lines have reached the disk. Throws IoError.
+  void synchronize();
 
  private:
   FileSystem own_file_system_;

@@ -21,6 +21,9 @@ struct EnumName {
   std::string_view name;
   Enum value;
 };
+// Deduced without it by all but clang before version 17.
+template <class Enum>
+EnumName(std::string_view, Enum) -> EnumName<Enum>;
 
 /// Reads an object field by field; `finish` then refuses every key that was not asked for.
 ///

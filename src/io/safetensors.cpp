@@ -1,6 +1,7 @@
 #include "io/safetensors.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 #include <optional>
@@ -9,6 +10,7 @@
 #include "gridspot/error.h"
 #include "io/atomic_file.h"
 #include "io/json.h"
+#include "io/sha256.h"
 
 namespace gridspot {
 namespace {
@@ -191,10 +193,31 @@ Json parse_header(const Report& report, std::string_view header) {
   return root;
 }
 
+constexpr std::size_t digest_digits = 64;
+const std::string no_digest(digest_digits, '0'), digest_entry = std::string("\"") + digest_key + "\":\"";
+
+std::string digest_of(std::span<const std::string_view> pieces) {
+  Sha256 digest;
+  for (const auto piece : pieces)
+    digest.update({reinterpret_cast<const std::uint8_t*>(piece.data()), piece.size()});
+  return digest.finish();
+}
+
+void check_digest(const Report& report, std::string_view bytes, std::size_t header_bytes, const std::string& stated) {
+  const auto entry = bytes.substr(0, length_bytes + header_bytes).find(digest_entry + stated);
+  const auto at = entry + digest_entry.size();
+  if (stated.size() != digest_digits || entry == std::string_view::npos)
+    report.fail(std::string("metadata '") + digest_key + "' must be " + std::to_string(digest_digits) + " digits");
+  const std::array pieces{bytes.substr(0, at), std::string_view(no_digest), bytes.substr(at + digest_digits)};
+  if (digest_of(pieces) != stated)
+    report.fail("the SHA-256 of the file is not the one that it states: it was damaged or changed");
+}
+
 /// Refuses what a reader would refuse; returns the header's JSON.
 Json describe(const Report& report, const TensorFile& file) {
   Json header = Json::object();
   if (!file.metadata.empty()) header[std::string(metadata_key)] = file.metadata;
+  if (file.metadata.contains(digest_key)) header[std::string(metadata_key)][digest_key] = no_digest;
   std::unordered_set<std::string_view> names{metadata_key};
   std::uint64_t begin = 0;
   for (const auto& tensor : file.tensors) {
@@ -224,6 +247,8 @@ TensorFile parse_safetensors(std::string_view bytes, std::string_view source) {
     else
       entries.push_back(read_entry(report, name, description));
   }
+  if (const auto digest = file.metadata.find(digest_key); digest != file.metadata.end())
+    check_digest(report, bytes, header.size(), digest->second);
   std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
     return a.begin != b.begin ? a.begin < b.begin : a.end < b.end;  // empty tensors stand before what begins there
   });
@@ -242,6 +267,11 @@ TensorFile read_safetensors(const std::filesystem::path& path) {
 }
 
 void write_safetensors(const std::filesystem::path& path, const TensorFile& file) {
+  FileSystem file_system;
+  write_safetensors(path, file, file_system);
+}
+
+void write_safetensors(const std::filesystem::path& path, const TensorFile& file, FileSystem& file_system) {
   const auto source = path.string();
   const Report report{source};
   std::string header;
@@ -257,7 +287,12 @@ void write_safetensors(const std::filesystem::path& path, const TensorFile& file
   std::vector<std::string_view> pieces{{reinterpret_cast<const char*>(&length), sizeof length}, header};
   for (const auto& tensor : file.tensors)
     pieces.emplace_back(reinterpret_cast<const char*>(tensor.values.data()), tensor.values.size() * sizeof(float));
-  write_file_atomically(path, pieces);
+  if (file.metadata.contains(digest_key)) {
+    const std::string digest = digest_of(pieces);
+    header.replace(header.find(digest_entry + no_digest) + digest_entry.size(), digest_digits, digest);
+    pieces[1] = header;
+  }
+  write_file_atomically(path, pieces, file_system);
 }
 
 }  // namespace gridspot

@@ -1,5 +1,6 @@
 #include "nn/detector.h"
 
+#include "gridspot/error.h"
 #include "kernels/decode.h"
 
 namespace gridspot {
@@ -11,7 +12,9 @@ Detector::Detector(const Network& network, Device device, int batch, const Detec
       boxes_(device, std::size_t(batch) * head_.slots()),
       scores_(device, std::size_t(batch) * head_.slots()),
       classes_(device, std::size_t(batch) * head_.slots()),
-      detections_(device, batch, settings.capacity) {}
+      detections_(device, batch, settings.capacity) {
+  require(!head_.classifies_only(), "network '" + network.spec().name + "' is a classifier: it finds no boxes");
+}
 
 DetectionsView Detector::run(Stream& stream, DeviceSpan<const float> weights, DeviceSpan<const float> input,
                              StageClock* clock) {

@@ -17,6 +17,7 @@ struct DetectionSettings {
 /// For one batch size on one device; everything is allocated at construction. One thread at a time.
 class Detector {
  public:
+  /// Throws InvalidInput for a classifier.
   Detector(const Network& network, Device device, int batch, const DetectionSettings& settings);
 
   /// weights: the network's flat buffer. input: [batch, height, width, channels], normalised. Enqueues; the view holds

@@ -93,6 +93,7 @@ Network::Network(NetworkSpec spec) : spec_(std::move(spec)), layers_(layers_of(s
     if (shape.empty()) continue;
     add(layers_[i].name + ".weight", shape, true, i);
     add(layers_[i].name + ".bias", {shape[0]}, false, i);
+    if (i < spec_.backbone.size()) head_offset_ = buffer_size_;
   }
 }
 

@@ -30,6 +30,8 @@ class Network {
   /// Elements of the flat buffer. Each parameter starts at a multiple of 4; the gaps are zero in weights and in
   /// gradients.
   [[nodiscard]] std::size_t buffer_size() const { return buffer_size_; }
+  /// Where the head's parameters begin in the flat buffer; before it lie those of the backbone.
+  [[nodiscard]] std::size_t head_offset() const { return head_offset_; }
   [[nodiscard]] ImageShape output() const { return layers_.back().output; }
 
   /// The flat buffer's first values: weights normal with variance gain^2 / fan-in (He et al. 2015; each value a
@@ -49,7 +51,7 @@ class Network {
   std::vector<NetworkLayer> layers_;
   std::vector<Parameter> parameters_;
   std::vector<std::size_t> parameter_layers_;  ///< the layer of each parameter
-  std::size_t buffer_size_ = 0;
+  std::size_t buffer_size_ = 0, head_offset_ = 0;
 };
 
 }  // namespace gridspot

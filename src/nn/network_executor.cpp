@@ -72,6 +72,8 @@ struct NetworkExecutor::Implementation {
     require(batch >= 1, "the batch must be at least 1, it is " + std::to_string(batch));
     for (const auto& layer : network.layers()) steps.emplace_back().layer = layer;
     choose_groups(device, steps);
+    first_head = network.spec().backbone.size();
+    head_offset = network.head_offset();
     find_parameters(network);
     make_blocks();
     allocate();
@@ -196,6 +198,7 @@ struct NetworkExecutor::Implementation {
   ExecutorOptions options;
   std::size_t buffer_size;
   std::vector<Step> steps;
+  std::size_t first_head = 0, head_offset = 0;
   std::size_t first_trained = 0;                          ///< before it, nobody needs a gradient
   std::vector<std::pair<std::size_t, std::size_t>> gaps;  ///< offset and size, between the parameters
   std::array<Buffer<float>, 2> shared_buffers;
@@ -225,7 +228,7 @@ DeviceSpan<const float> NetworkExecutor::forward(Stream& stream, DeviceSpan<cons
 }
 
 void NetworkExecutor::backward(Stream& stream, DeviceSpan<const float> weights, DeviceSpan<float> output_gradient,
-                               DeviceSpan<float> gradient) {
+                               DeviceSpan<float> gradient, TrainedPart part) {
   Implementation& self = *implementation_;
   require(self.options.training, "backward: the executor was not built for training");
   require(self.input.data != nullptr, "backward: there was no forward before");
@@ -233,7 +236,8 @@ void NetworkExecutor::backward(Stream& stream, DeviceSpan<const float> weights, 
           "backward: weights or gradient do not have the size of the network's flat buffer");
   require(output_gradient.size == self.elements(self.steps.back().layer.output),
           "backward: the output's gradient does not have the size of the output");
-  for (std::size_t i = self.steps.size(); i-- > self.first_trained;) {
+  const std::size_t end = part == TrainedPart::head ? std::max(self.first_head, self.first_trained) : self.first_trained;
+  for (std::size_t i = self.steps.size(); i-- > end;) {
     const bool needed = i > self.first_trained;
     const auto input_gradient =
         needed ? self.shared_buffers[i % 2].span().subspan(0, self.elements(self.steps[i].layer.input))
@@ -241,7 +245,9 @@ void NetworkExecutor::backward(Stream& stream, DeviceSpan<const float> weights, 
     self.backward(stream, weights, i, output_gradient, input_gradient, gradient);
     output_gradient = input_gradient;
   }
-  for (const auto& [offset, count] : self.gaps) fill_bytes(stream, gradient.data + offset, 0, count * sizeof(float));
+  for (const auto& [offset, count] : self.gaps)
+    if (part == TrainedPart::all || offset >= self.head_offset)
+      fill_bytes(stream, gradient.data + offset, 0, count * sizeof(float));
 }
 
 const std::vector<NetworkExecutor::PlannedBuffer>& NetworkExecutor::plan() const { return implementation_->plan; }

@@ -9,6 +9,9 @@
 
 namespace gridspot {
 
+/// What backward computes the gradient of.
+enum class TrainedPart { all, head };
+
 struct ExecutorOptions {
   bool training = true;  ///< keeps what backward needs; else activations share two buffers
   bool deterministic = true;
@@ -30,10 +33,10 @@ class NetworkExecutor {
   DeviceSpan<const float> forward(Stream& stream, DeviceSpan<const float> weights, DeviceSpan<const float> input);
 
   /// After a forward with the same weights, whose input must still be there. output_gradient (of the size of forward's
-  /// result) is overwritten. Writes every element of `gradient`, which has the layout of the weights. Throws
-  /// InvalidInput unless built for training.
+  /// result) is overwritten. Writes every element of `gradient`, which has the layout of the weights; with the head
+  /// alone, the backbone's elements are left as they are. Throws InvalidInput unless built for training.
   void backward(Stream& stream, DeviceSpan<const float> weights, DeviceSpan<float> output_gradient,
-                DeviceSpan<float> gradient);
+                DeviceSpan<float> gradient, TrainedPart part = TrainedPart::all);
 
   /// One line of the memory plan.
   struct PlannedBuffer {

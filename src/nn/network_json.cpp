@@ -9,8 +9,10 @@ constexpr std::array<EnumName<Activation>, 3> activation_names{
     {{"relu", Activation::relu}, {"leaky", Activation::leaky}, {"none", Activation::none}}};
 constexpr std::array<EnumName<SizeCoding>, 2> size_coding_names{
     {{"linear", SizeCoding::linear}, {"exponential", SizeCoding::exponential}}};
-constexpr std::array<EnumName<ClassLoss>, 3> class_loss_names{
-    {{"cross_entropy", ClassLoss::cross_entropy}, {"mse", ClassLoss::mse}, {"bce", ClassLoss::bce}}};
+constexpr std::array<EnumName<ClassLoss>, 4> class_loss_names{{{"cross_entropy", ClassLoss::cross_entropy},
+                                                               {"mse", ClassLoss::mse},
+                                                               {"bce", ClassLoss::bce},
+                                                               {"multi_label", ClassLoss::multi_label}}};
 
 enum class LayerType { conv, max_pool, average_pool, fully_connected };
 constexpr std::array<EnumName<LayerType>, 4> layer_type_names{{{"conv", LayerType::conv},
@@ -79,7 +81,7 @@ void read_input(ObjectReader reader, NetworkSpec& spec) {
 
 void read_detector(ObjectReader reader, GridHead& head) {
   reader.require("cells", head.cells, 1);
-  reader.read("predictors", head.predictors, 1);
+  reader.read("predictors", head.predictors, 0);
   reader.require("classes", head.classes, 1);
   reader.read("size_coding", head.size_coding, all(size_coding_names));
   reader.read("prior_width", head.prior_width, 1e-4, 1);

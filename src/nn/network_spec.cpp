@@ -115,7 +115,7 @@ class LayerPlanner {
 
   void check_detector() const {
     const GridHead& head = spec_.detector;
-    check(within(head.cells, 1, 1024) && within(head.predictors, 1, 64) && within(head.classes, 1, max_channels),
+    check(within(head.cells, 1, 1024) && within(head.predictors, 0, 64) && within(head.classes, 1, max_channels),
           "detector", "has cells, predictors or classes out of range");
     check(head.slots() <= max_nms_slots, "detector",
           "has " + std::to_string(head.slots()) + " slots (cells * cells * predictors), suppression takes at most " +

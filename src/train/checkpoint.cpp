@@ -1,31 +1,37 @@
 #include "train/checkpoint.h"
 
 #include <algorithm>
-#include <map>
+#include <cstdio>
 
 #include "gridspot/error.h"
-#include "io/json.h"
-#include "io/safetensors.h"
+#include "train/network_tensors.h"
 
 namespace gridspot {
 
 namespace {
 
-constexpr const char* version = GRIDSPOT_VERSION;
+namespace fs = std::filesystem;
+
+constexpr std::string_view stem = "step-", suffix = ".safetensors";
+
+std::string file_name(std::uint64_t step) {
+  char number[32];
+  std::snprintf(number, sizeof number, "%012llu", static_cast<unsigned long long>(step));
+  return std::string(stem) + number + std::string(suffix);
+}
+
+bool is_checkpoint(const fs::path& path) {
+  const std::string name = path.filename().string();
+  if (!name.starts_with(stem) || !name.ends_with(suffix)) return false;
+  const auto digits = name.substr(stem.size(), name.size() - stem.size() - suffix.size());
+  return !digits.empty() && digits.find_first_not_of("0123456789") == std::string::npos;
+}
 
 const std::string& metadata_of(const TensorFile& file, const char* key, const std::string& path) {
   const auto found = file.metadata.find(key);
   if (found == file.metadata.end())
-    throw CheckpointError(path + ": the metadata has no '" + key + "', so this is no gridspot model");
+    throw CheckpointError(path + ": the metadata has no '" + key + "', so this is no checkpoint of a run");
   return found->second;
-}
-
-std::vector<std::string> parse_classes(const std::string& text, const std::string& path) {
-  const Json list = parse_json(text, path + ": metadata 'classes'");
-  const bool names =
-      list.is_array() && std::all_of(list.begin(), list.end(), [](auto& name) { return name.is_string(); });
-  if (!names) throw CheckpointError(path + ": metadata 'classes' must be a list of names");
-  return list.get<std::vector<std::string>>();
 }
 
 std::uint64_t parse_step(const std::string& text, const std::string& path) {
@@ -34,80 +40,85 @@ std::uint64_t parse_step(const std::string& text, const std::string& path) {
   return std::stoull(text);
 }
 
-std::string shape_text(const std::vector<std::int64_t>& shape) {
-  std::string text = "[";
-  for (std::size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
-  return text + "]";
-}
-
-// Every difference is named: a user who mixes up two networks wants to see how.
-void read_weights(const TensorFile& file, const Network& network, std::vector<float>& flat, const std::string& path) {
-  std::map<std::string, const Tensor*> left;
-  for (const Tensor& tensor : file.tensors) left[tensor.name] = &tensor;
-  std::string problems;
-  for (const Parameter& parameter : network.parameters()) {
-    const auto found = left.find(parameter.name);
-    if (found == left.end()) {
-      problems += "; '" + parameter.name + "' is missing";
-      continue;
-    }
-    const Tensor& tensor = *found->second;
-    left.erase(found);
-    if (tensor.shape != parameter.shape)
-      problems += "; '" + parameter.name + "' has shape " + shape_text(tensor.shape) + ", the network needs " +
-                  shape_text(parameter.shape);
-    else
-      network.from_torch(parameter, tensor.values, flat);
-  }
-  for (const auto& [name, tensor] : left) problems += "; '" + name + "' belongs to no layer";
-  if (!problems.empty()) throw CheckpointError(path + ": the tensors do not fit the network" + problems);
-}
-
 }  // namespace
 
-void save_model(const std::filesystem::path& path, const Model& model) {
-  const Network network(model.network);
+void save_checkpoint(const fs::path& path, const RunConfig& config, const TrainerState& state,
+                     FileSystem& file_system) {
+  const Network network(config.network);
   TensorFile file;
-  for (const Parameter& parameter : network.parameters())
-    file.tensors.push_back({parameter.name, parameter.shape, network.to_torch(parameter, model.weights)});
+  add_tensors(file, network, state.weights, "weights.");
+  add_tensors(file, network, state.moment1, "moment1.");
+  if (!state.moment2.empty()) add_tensors(file, network, state.moment2, "moment2.");
+  if (!state.average.empty()) add_tensors(file, network, state.average, "average.");
   file.metadata = {{"format", "pt"},
-                   {"gridspot", version},
-                   {"network", to_json(model.network)},
-                   {"classes", to_line(Json(model.classes))},
-                   {"protocol", model.protocol},
-                   {"step", std::to_string(model.step)},
-                   {"config", model.config}};
-  write_safetensors(path, file);
+                   {"gridspot", GRIDSPOT_VERSION},
+                   {"step", std::to_string(state.step)},
+                   {"config", to_json_text(config)},
+                   {digest_key, ""}};
+  write_safetensors(path, file, file_system);
 }
 
-Model load_model(const std::filesystem::path& path) {
+TrainerState load_checkpoint(const fs::path& path, const RunConfig& config) {
   const TensorFile file = read_safetensors(path);
   const std::string name = path.string();
-  Model model;
-  try {
-    model.network = parse_network(metadata_of(file, "network", name), name + ": metadata 'network'");
-    model.classes = parse_classes(metadata_of(file, "classes", name), name);
-  } catch (const InvalidInput& error) {
-    throw CheckpointError(error.what());
-  }
-  model.protocol = metadata_of(file, "protocol", name);
-  model.step = parse_step(metadata_of(file, "step", name), name);
-  model.config = metadata_of(file, "config", name);
-  if (static_cast<int>(model.classes.size()) != model.network.detector.classes)
-    throw CheckpointError(name + ": metadata 'classes' names " + std::to_string(model.classes.size()) +
-                          " classes, the network has " + std::to_string(model.network.detector.classes));
-  const Network network(model.network);
-  model.weights.resize(network.buffer_size());
-  read_weights(file, network, model.weights, name);
-  return model;
+  metadata_of(file, digest_key, name);
+  if (metadata_of(file, "config", name) != to_json_text(config))
+    throw CheckpointError(name + ": the checkpoint belongs to a run with another configuration");
+  const Network network(config.network);
+  TensorIndex tensors(file);
+  std::string problems;
+  const auto take = [&](const char* prefix, bool wanted) {
+    std::vector<float> flat(wanted ? network.buffer_size() : 0);
+    if (wanted) problems += tensors.take(network, prefix, flat);
+    return flat;
+  };
+  TrainerState state{.step = parse_step(metadata_of(file, "step", name), name),
+                     .weights = take("weights.", true),
+                     .moment1 = take("moment1.", true),
+                     .moment2 = take("moment2.", has_second_moment(config.optimizer.kind)),
+                     .average = take("average.", config.optimizer.ema_decay > 0)};
+  for (const auto& left : tensors.left()) problems += "; '" + left + "' is not of this run";
+  if (!problems.empty()) throw CheckpointError(name + ": the tensors do not fit the run" + problems);
+  return state;
 }
 
-RunConfig config_of(const Model& model) {
-  try {
-    return parse_config(model.config, "the model's metadata 'config'");
-  } catch (const InvalidInput& error) {
-    throw CheckpointError(error.what());
+CheckpointFolder::CheckpointFolder(fs::path folder, int keep, FileSystem& file_system)
+    : folder_(std::move(folder)), keep_(keep), file_system_(file_system) {
+  std::error_code error;
+  fs::create_directories(folder_, error);
+  if (error) throw IoError(folder_.string() + ": cannot create the folder: " + error.message());
+}
+
+std::vector<fs::path> CheckpointFolder::files() const {
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(folder_))
+    if (is_checkpoint(entry.path())) files.push_back(entry.path());
+  std::sort(files.rbegin(), files.rend());
+  return files;
+}
+
+void CheckpointFolder::save(const RunConfig& config, const TrainerState& state) {
+  const fs::path path = folder_ / file_name(state.step);
+  save_checkpoint(path, config, state, file_system_);
+  link_atomically(path.filename(), folder_ / "latest.safetensors", file_system_);
+  const auto present = files();
+  // Newer ones are damaged, or this run would have gone on from them; they are written anew when it gets there.
+  auto kept = std::find(present.begin(), present.end(), path);
+  for (int i = 0; i < keep_ && kept != present.end(); ++i) ++kept;
+  for (; kept != present.end(); ++kept) file_system_.unlink(kept->c_str());
+}
+
+CheckpointFolder::Found CheckpointFolder::newest(const RunConfig& config) const {
+  Found found;
+  for (const auto& path : files()) {
+    try {
+      found.state = load_checkpoint(path, config);
+      return found;
+    } catch (const Error& error) {
+      found.refused.emplace_back(error.what());
+    }
   }
+  return found;
 }
 
 }  // namespace gridspot

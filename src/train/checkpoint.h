@@ -1,35 +1,50 @@
 #pragma once
-// A trained model as a safetensors file: PyTorch's tensor names and layouts, and in the metadata what is needed to use
-// it.
+// A run's whole state as a safetensors file, and the checkpoints of a run folder.
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "nn/network.h"
-#include "train/run_config.h"
+#include "io/atomic_file.h"
+#include "train/trainer.h"
 
 namespace gridspot {
 
-/// Metadata keys: "format" ("pt"), "gridspot" (version), "network" (JSON), "classes" (JSON list), "protocol" (name),
-/// "step", "config" (the run's config.json).
-struct Model {
-  NetworkSpec network;
-  std::vector<float> weights;  ///< the network's flat buffer
-  std::vector<std::string> classes;
-  std::string protocol;  ///< it was trained on
-  std::uint64_t step = 0;
-  std::string config;
+/// Tensors: "weights.NAME", "moment1.NAME" and, where there are any, "moment2.NAME" and "average.NAME" for each
+/// parameter, in PyTorch's layout. Metadata: "format" ("pt"), "gridspot" (version), "step", "config" (the run's
+/// config.json, with network, seeds and protocol), "sha256" (see digest_key). Atomic; the same state gives the same
+/// bytes. Throws IoError.
+void save_checkpoint(const std::filesystem::path& path, const RunConfig& config, const TrainerState& state,
+                     FileSystem& file_system);
+
+/// Throws IoError when the file cannot be read, CheckpointError when it is damaged, states no digest, or is not of this
+/// configuration.
+TrainerState load_checkpoint(const std::filesystem::path& path, const RunConfig& config);
+
+/// The folder of a run's checkpoints: step-00000500.safetensors and so on, and `latest.safetensors`, a symbolic link to
+/// the newest. One thread at a time.
+class CheckpointFolder {
+ public:
+  /// `keep`: how many of the newest checkpoints remain.
+  CheckpointFolder(std::filesystem::path folder, int keep, FileSystem& file_system);
+
+  /// Saves, turns `latest` to it, and removes those that are no longer kept.
+  void save(const RunConfig& config, const TrainerState& state);
+
+  struct Found {
+    std::optional<TrainerState> state;  ///< none: there is no checkpoint that can be read
+    std::vector<std::string> refused;   ///< newer ones that could not be, each with its reason
+  };
+  /// The newest checkpoint whose digest is right.
+  [[nodiscard]] Found newest(const RunConfig& config) const;
+
+ private:
+  [[nodiscard]] std::vector<std::filesystem::path> files() const;  // the newest first
+
+  std::filesystem::path folder_;
+  int keep_;
+  FileSystem& file_system_;
 };
-
-/// Atomic: temporary file, fsync, rename, fsync of the folder. The same model gives the same bytes. Throws IoError.
-void save_model(const std::filesystem::path& path, const Model& model);
-
-/// Throws IoError when the file cannot be read, CheckpointError when it is damaged or its tensors are not the
-/// network's.
-Model load_model(const std::filesystem::path& path);
-
-/// The configuration of the run that trained the model. Throws CheckpointError where the metadata hold none.
-RunConfig config_of(const Model& model);
 
 }  // namespace gridspot

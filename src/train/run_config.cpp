@@ -1,7 +1,5 @@
 #include "train/run_config.h"
 
-#include <map>
-
 #include "io/enum_name.h"
 
 namespace gridspot {
@@ -12,7 +10,8 @@ using namespace std::string_view_literals;
 
 constexpr std::array box_kinds{EnumName{"tile"sv, BoxKind::tile}, EnumName{"tight"sv, BoxKind::tight}};
 constexpr std::array box_losses{EnumName{"mse"sv, BoxLoss::mse}, EnumName{"diou"sv, BoxLoss::diou}};
-constexpr std::array optimizer_kinds{EnumName{"adamw"sv, OptimizerKind::adamw}, EnumName{"sgd"sv, OptimizerKind::sgd}};
+constexpr std::array optimizer_kinds{EnumName{"adamw"sv, OptimizerKind::adamw},
+                                     EnumName{"adam"sv, OptimizerKind::adam}, EnumName{"sgd"sv, OptimizerKind::sgd}};
 constexpr std::array schedule_kinds{EnumName{"constant"sv, ScheduleKind::constant},
                                     EnumName{"cosine"sv, ScheduleKind::cosine},
                                     EnumName{"one_cycle"sv, ScheduleKind::one_cycle}};
@@ -102,6 +101,7 @@ void read_optimizer(ObjectReader reader, OptimizerSettings& optimizer) {
 Json evaluation_json(const EvaluationSettings& evaluation) {
   return {{"count", evaluation.count},
           {"seed", evaluation.seed},
+          {"report_threshold", json_number(evaluation.report_threshold)},
           {"score_threshold", json_number(evaluation.detection.score_threshold)},
           {"nms_threshold", json_number(evaluation.detection.nms_threshold)},
           {"class_agnostic", evaluation.detection.class_agnostic},
@@ -111,10 +111,46 @@ Json evaluation_json(const EvaluationSettings& evaluation) {
 void read_evaluation(ObjectReader reader, EvaluationSettings& evaluation) {
   reader.read("count", evaluation.count, 0, 10'000'000);
   reader.read("seed", evaluation.seed, 0, max_seed);
+  reader.read("report_threshold", evaluation.report_threshold, 0, 1);
   reader.read("score_threshold", evaluation.detection.score_threshold, 0, 1);
   reader.read("nms_threshold", evaluation.detection.nms_threshold, 0, 1);
   reader.read("class_agnostic", evaluation.detection.class_agnostic);
   reader.read("capacity", evaluation.detection.capacity, 1, max_nms_slots);
+  reader.finish();
+}
+
+Json training_set_json(const TrainingSet& set) {
+  return {{"images", set.images}, {"folder", set.folder}, {"digest", set.digest}, {"strict", set.strict}, {"shuffle", set.shuffle}};
+}
+
+void read_training_set(ObjectReader reader, TrainingSet& set) {
+  reader.read("images", set.images, 0, 10'000'000);
+  reader.read("folder", set.folder);
+  reader.read("digest", set.digest);
+  reader.read("strict", set.strict);
+  reader.read("shuffle", set.shuffle);
+  reader.finish();
+}
+
+Json backbone_json(const BackboneSource& backbone) {
+  return {{"file", backbone.file}, {"digest", backbone.digest}, {"frozen_epochs", backbone.frozen_epochs}};
+}
+
+void read_backbone(ObjectReader reader, BackboneSource& backbone) {
+  reader.read("file", backbone.file);
+  reader.read("digest", backbone.digest);
+  reader.read("frozen_epochs", backbone.frozen_epochs, 0, 1'000'000);
+  reader.finish();
+}
+
+Json validation_json(const ValidationSettings& validation) {
+  return {{"every_epochs", validation.every_epochs}, {"count", validation.count}, {"seed", validation.seed}};
+}
+
+void read_validation(ObjectReader reader, ValidationSettings& validation) {
+  reader.read("every_epochs", validation.every_epochs, 0, 1'000'000);
+  reader.read("count", validation.count, 1, 10'000'000);
+  reader.read("seed", validation.seed, 0, max_seed);
   reader.finish();
 }
 
@@ -134,8 +170,12 @@ Json to_json_value(const RunConfig& config) {
           {"objectness_prior", json_number(config.objectness_prior)},
           {"loss", loss_json(config.loss)},
           {"optimizer", optimizer_json(config.optimizer)},
+          {"training_set", training_set_json(config.training_set)},
+          {"backbone", backbone_json(config.backbone)},
+          {"validation", validation_json(config.validation)},
           {"evaluation", evaluation_json(config.evaluation)},
-          {"checkpoint_every", config.checkpoint_every}};
+          {"checkpoint_every", config.checkpoint_every},
+          {"keep_checkpoints", config.keep_checkpoints}};
 }
 
 RunConfig read_config(const Json& value, const std::string& origin) {
@@ -157,45 +197,21 @@ RunConfig read_config(const Json& value, const std::string& origin) {
   reader.read("objectness_prior", config.objectness_prior, 1e-6, 1 - 1e-6);
   if (reader.has("loss")) read_loss(reader.object("loss"), config.loss);
   if (reader.has("optimizer")) read_optimizer(reader.object("optimizer"), config.optimizer);
+  if (reader.has("training_set")) read_training_set(reader.object("training_set"), config.training_set);
+  if (reader.has("backbone")) read_backbone(reader.object("backbone"), config.backbone);
+  if (reader.has("validation")) read_validation(reader.object("validation"), config.validation);
   if (reader.has("evaluation")) read_evaluation(reader.object("evaluation"), config.evaluation);
   config.evaluation.detection.precision = config.precision;
   reader.read("checkpoint_every", config.checkpoint_every);
+  reader.read("keep_checkpoints", config.keep_checkpoints, 1, 1'000'000);
   reader.finish();
   return config;
 }
 
-/// What a preset is trained on and how, unless the user says otherwise.
-struct Recipe {
-  std::string_view protocol;
-  int batch;
-  std::uint64_t steps, warmup;
-  float peak;
-};
-
-const Recipe& recipe_of(std::string_view preset) {
-  static const std::map<std::string_view, Recipe> recipes{{"quick", {"quick-64", 64, 1000, 100, 6e-3f}},
-                                                          {"small", {"seed-224", 32, 5000, 200, 2e-3f}},
-                                                          {"seed", {"seed-224", 16, 1250, 60, 1e-3f}},
-                                                          {"seed-fc", {"seed-224", 16, 1250, 60, 1e-3f}}};
-  const auto found = recipes.find(preset);
-  return found != recipes.end() ? found->second : recipes.at("small");
-}
-
 }  // namespace
 
-RunConfig default_config(std::string_view preset) {
-  RunConfig config;
-  config.gridspot = GRIDSPOT_VERSION;
-  config.network = load_network(std::string(preset));
-  const Recipe& recipe = recipe_of(preset);
-  config.protocol = find_protocol(recipe.protocol);
-  config.batch = recipe.batch;
-  config.steps = recipe.steps;
-  config.optimizer.weight_decay = 1e-4f;
-  config.optimizer.clip_norm = 5;
-  config.optimizer.ema_decay = 0.998f;
-  config.optimizer.schedule = {.kind = ScheduleKind::cosine, .peak = recipe.peak, .warmup = recipe.warmup};
-  return config;
+std::uint64_t frozen_steps(const RunConfig& config) {
+  return (config.backbone.frozen_epochs * config.epoch_canvases + config.batch - 1) / config.batch;
 }
 
 RunConfig parse_config(std::string_view json_text, const std::string& origin) {

@@ -13,6 +13,30 @@
 
 namespace gridspot {
 
+/// Fixed canvases instead of fresh ones at every step.
+struct TrainingSet {
+  int images = 0;      ///< that many canvases of the protocol, composed once; 0: none
+  std::string folder;  ///< or those of the train split of a YOLO folder
+  std::string digest;  ///< SHA-256 of the canvases and labels; a repeated run refuses others
+  bool strict = false;  ///< a pair of image and label that breaks a rule is an error; else it is left out
+  bool shuffle = true;  ///< a new order in every epoch, a function of the seed; else that of the set
+  [[nodiscard]] bool is_fixed() const { return images > 0 || !folder.empty(); }
+};
+
+/// The backbone's first weights from a model file.
+struct BackboneSource {
+  std::string file;    ///< empty: initial values
+  std::string digest;  ///< SHA-256 of the tensors that were taken; a repeated run refuses others
+  std::uint64_t frozen_epochs = 0;  ///< of epoch_canvases, at the start: only the head is trained
+};
+
+/// How the best model of a run is found.
+struct ValidationSettings {
+  std::uint64_t every_epochs = 5;  ///< 0: never
+  int count = 200;                 ///< canvases
+  std::uint64_t seed = 1;          ///< in the protocol's validation seed space
+};
+
 struct RunConfig {
   std::string gridspot;  ///< the version that wrote it
   NetworkSpec network;
@@ -29,13 +53,16 @@ struct RunConfig {
   float objectness_prior = 0.02f;         ///< what the first weights predict; see Network::initial_weights
   LossSettings loss;
   OptimizerSettings optimizer;  ///< schedule.steps follows `steps`
+  TrainingSet training_set;
+  BackboneSource backbone;
+  ValidationSettings validation;
   EvaluationSettings evaluation;
-  std::uint64_t checkpoint_every = 0;  ///< steps; 0: only at the end
+  std::uint64_t checkpoint_every = 500;  ///< steps; 0: only at the beginning and the end
+  int keep_checkpoints = 2;              ///< the newest ones
 };
 
-/// The recommended settings for a preset ("quick", "small", "seed", "seed-fc") or for the network of a JSON file, on
-/// its usual protocol. Throws InvalidInput for an unknown preset.
-RunConfig default_config(std::string_view preset);
+/// The steps in which only the head is trained.
+std::uint64_t frozen_steps(const RunConfig& config);
 
 /// Strict: unknown keys, wrong types and values outside their ranges are InvalidInput with the key's path.
 RunConfig parse_config(std::string_view json_text, const std::string& origin);

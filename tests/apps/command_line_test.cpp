@@ -8,8 +8,8 @@
 #include "io/json.h"
 #include "nn/network.h"
 #include "tests/apps/run_program.h"
-#include "train/checkpoint.h"
-#include "train/run_config.h"
+#include "train/model.h"
+#include "train/recipes.h"
 
 namespace gridspot {
 namespace {
@@ -21,14 +21,9 @@ using testing::HasSubstr;
 class CommandLine : public testing::Test {
  protected:
   void SetUp() override {
-    NetworkSpec spec = load_network("quick");
-    const Network network(spec);
-    save_model(folder_ / "model.safetensors", {.network = spec,
-                                               .weights = network.initial_weights(1),
-                                               .classes = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"},
-                                               .protocol = "quick-64",
-                                               .step = 0,
-                                               .config = to_json_text(default_config("quick"))});
+    save("model.safetensors", default_config("quick"));
+    save("classifier.safetensors", pretrain_config(Task::digits, "quick"));
+    save("small.safetensors", default_config("small"));
     write_png(folder_ / "black.png", Image(30, 50, 1));
     write("text.png", "this is no image");
     write("broken.safetensors", "12345678");
@@ -38,6 +33,7 @@ class CommandLine : public testing::Test {
                             "head": [{"type": "conv", "filters": 15, "size": 1, "activation": "none"}],
                             "detector": {"cells": 92, "classes": 10}})");
     write("truncated.pgm", "P5 4 4 255\nabc");
+    write("empty/data.yaml", "train: images\nnames: [a]\n");
     write_glyphs("cut", idx({2, 1, 1}, "a"), idx({2}, {0, 1}));
     write_glyphs("gzip", "\x1f\x8b no gzip", idx({2}, {0, 1}));
     write_glyphs("fewer", idx({2, 1, 1}, "ab"), idx({1}, {0}));
@@ -45,6 +41,15 @@ class CommandLine : public testing::Test {
     write("beyond/classes.txt", "zero\none\n");
   }
 
+  /// A model that nobody trained.
+  void save(const std::string& name, const RunConfig& config) const {
+    save_model(folder_ / name, {.network = config.network,
+                                .weights = Network(config.network).initial_weights(1),
+                                .classes = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"},
+                                .protocol = config.protocol.name,
+                                .step = 0,
+                                .config = to_json_text(config)});
+  }
   void write(const std::string& name, const std::string& content) const {
     std::filesystem::create_directories((folder_ / name).parent_path());
     std::ofstream(folder_ / name, std::ios::binary) << content;
@@ -66,6 +71,7 @@ class CommandLine : public testing::Test {
 
 TEST_F(CommandLine, WrongCallsSayWhatIsWrongAndEndWithTheirCode) {
   const std::string model = path("model.safetensors"), image = path("black.png"), run = path("run");
+  const std::string classifier = path("classifier.safetensors");
   struct Case {
     std::vector<std::string> arguments;
     int exit_code;
@@ -100,7 +106,34 @@ TEST_F(CommandLine, WrongCallsSayWhatIsWrongAndEndWithTheirCode) {
       {{"train", "--config", path("config.json"), "--out", run}, 3, "network"},
       {{"train", "--config", path("missing.json"), "--out", run}, 1, "missing.json"},
       {{"train", "--config", path("config.json"), "--preset", "quick"}, 2, "--preset"},
+      {{"train", "--dataset", path("nowhere"), "--out", run}, 1, "nowhere"},
+      {{"train", "--dataset", path("cut"), "--out", run}, 1, "data.yaml"},
+      {{"train", "--dataset", path("empty"), "--out", run}, 3, "there is no folder"},
+      {{"train", "--dataset", path("config.json"), "--out", run}, 3, "config.json"},
+      {{"train", "--images", "10", "--dataset", path("empty"), "--out", run}, 2, "excludes"},
+      {{"train", "--images", "0", "--out", run}, 2, "--images"},
+      {{"train", "--backbone", path("missing.safetensors"), "--out", run}, 2, "missing.safetensors"},
+      {{"train", "--backbone", path("broken.safetensors"), "--data", "builtin", "--out", run}, 6, "broken.safetensors"},
+      {{"train", "--freeze-backbone", "0", "--out", run}, 2, "--freeze-backbone"},
+      {{"train", "--resume", path("empty")}, 3, "empty holds no run: there is no config.json in it"},
+      {{"train", "--resume", path("nowhere")}, 3, "nowhere holds no run: there is no config.json in it"},
+      {{"train", "--resume", path("."), "--steps", "5"}, 2, "--resume excludes --steps"},
+      {{"train", "--resume", path("."), "--set", "batch=3"}, 2, "excludes"},
+      {{"train", "--resume", path("."), "--out", run}, 2, "excludes"},
+      {{"train", "--resume", path(".")}, 3, "network"},
+      {{"pretrain", "--data", "builtin", "--out", run}, 2, "--task is required"},
+      {{"pretrain", "--task", "detection", "--out", run}, 2, "--task"},
+      {{"pretrain", "--task", "digits", "--preset", "huge", "--out", run}, 2, "huge"},
+      {{"pretrain", "--task", "digits", "--preset", path("slots.json"), "--out", run}, 3, "8464 slots"},
+      {{"pretrain", "--task", "digits", "--protocol", "quick-64", "--data", "builtin", "--out", run}, 3, "28x28"},
+      {{"pretrain", "--task", "digits", "--backbone", model, "--out", run}, 2, "--backbone"},
       {{"eval", path("missing.safetensors")}, 1, "missing.safetensors"},
+      {{"eval", model, "--dataset", path("nowhere")}, 1, "nowhere"},
+      {{"eval", model, "--dataset", path("empty")}, 3, "val"},
+      {{"eval", model, "--dataset", path("empty"), "--protocol", "quick-64"}, 2, "excludes"},
+      {{"eval", classifier, "--data", "builtin", "--coco-out", path("coco")}, 3, "is a classifier, it finds no boxes"},
+      {{"eval", classifier, "--data", "builtin", "--protocol", "quick-64"}, 3, "does not show glyphs one by one"},
+      {{"detect", classifier, image}, 3, "'quick-digits' is a classifier: it finds no boxes"},
       {{"eval", path("broken.safetensors")}, 6, "broken.safetensors"},
       {{"eval", path("text.png")}, 6, "text.png"},
       {{"eval", model, "--protocol", "seed-224", "--data", "builtin"}, 3, "224x224"},
@@ -142,6 +175,33 @@ TEST_F(CommandLine, WrongCallsSayWhatIsWrongAndEndWithTheirCode) {
     EXPECT_EQ(result.out, "");
     EXPECT_FALSE(std::filesystem::exists(folder_ / "run" / "config.json")) << "a wrong call left a run behind";
   }
+}
+
+TEST_F(CommandLine, ABackboneOfAnotherNetworkIsRefusedWithEveryName) {
+  const auto result =
+      run_gridspot({"train", "--data", "builtin", "--backbone", path("small.safetensors"), "--out", path("run")});
+  EXPECT_EQ(result.exit_code, 6);
+  const Network quick(load_network("quick")), small(load_network("small"));
+  const auto find = [](const Network& network, const std::string& name) {
+    return std::find_if(network.parameters().begin(), network.parameters().end(),
+                        [&](const Parameter& parameter) { return parameter.name == name; });
+  };
+  int differing = 0;
+  for (const Parameter& parameter : quick.parameters()) {
+    const auto other = find(small, parameter.name);
+    if (!parameter.name.starts_with("backbone.") ||
+        (other != small.parameters().end() && other->shape == parameter.shape))
+      continue;
+    EXPECT_THAT(result.error, HasSubstr("'" + parameter.name + "' ")) << "missing, or of another shape";
+    ++differing;
+  }
+  for (const Parameter& parameter : small.parameters()) {
+    if (!parameter.name.starts_with("backbone.") || find(quick, parameter.name) != quick.parameters().end()) continue;
+    EXPECT_THAT(result.error, HasSubstr("'" + parameter.name + "' belongs to no layer"));
+    ++differing;
+  }
+  EXPECT_GT(differing, 3);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "run"));
 }
 
 TEST_F(CommandLine, HelpAndVersionGoToStdout) {

@@ -129,6 +129,39 @@ TEST_F(Training, ARepeatOnOtherDataIsRefusedUnlessAsked) {
   EXPECT_EQ(result.exit_code, 0) << result.error;
 }
 
+TEST_F(Training, KeepsTheEvaluationOfItsLastModel) {
+  const auto result = train("run", {"--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.error;
+  const Json kept = parse_json(file("run/evaluation/final/quick-64/evaluation.json"), "evaluation.json");
+  Json printed = parse_json(result.out, "train");
+  EXPECT_EQ(kept["protocol"], "quick-64");
+  EXPECT_EQ(kept["images"], 8);
+  EXPECT_EQ(kept["mAP50"], printed["mAP50"]);
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "run/evaluation/final/quick-64/ground_truth.json"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "run/evaluation.json"));
+  const auto again = run_gridspot({"eval", (folder_ / "run/model.safetensors").string(), "--data", "builtin", "--count",
+                                   "8", "--out", (folder_ / "again").string(), "--json"});
+  ASSERT_EQ(again.exit_code, 0) << again.error;
+  EXPECT_EQ(file("again/evaluation.json"), file("run/evaluation/final/quick-64/evaluation.json"));
+}
+
+TEST_F(Training, TensorboardLeavesAnEventFile) {
+  const auto event_files = [&](const std::string& run) {
+    int count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_ / run))
+      if (entry.path().filename().string().starts_with("events.out.tfevents.")) {
+        EXPECT_GT(entry.file_size(), 100u);
+        ++count;
+      }
+    return count;
+  };
+  ASSERT_EQ(train("with", {"--tensorboard"}).exit_code, 0);
+  EXPECT_EQ(event_files("with"), 1);
+  ASSERT_EQ(train("without").exit_code, 0);
+  EXPECT_EQ(event_files("without"), 0);
+  EXPECT_EQ(file("with/model.safetensors"), file("without/model.safetensors"));
+}
+
 TEST_F(Training, PlanPrintsEveryBufferAndTrainsNothing) {
   const auto result = train("run", {"--plan"});
   EXPECT_EQ(result.exit_code, 0) << result.error;
@@ -158,6 +191,32 @@ TEST_F(Training, ASignalStopsTheRunCleanlyWithAModel) {
   }
 }
 
+TEST_F(Training, AStoppedRunThatGoesOnEndsAsOneThatWasNeverStopped) {
+  std::vector<std::string> arguments{"train", "--preset", "quick", "--data", "builtin"};
+  for (const char* setting :
+       {"batch=8", "shards=4", "epoch_canvases=80", "checkpoint_every=7", "validation.count=8", "evaluation.count=0"})
+    arguments.insert(arguments.end(), {"--set", setting});
+  arguments.insert(arguments.end(), {"--steps", "150", "--out"});
+  const auto train_in = [&](const std::string& out, int signal) {
+    auto all = arguments;
+    all.push_back((folder_ / out).string());
+    return run_gridspot(all, signal, folder_ / (out + "/metrics.jsonl"));
+  };
+  const auto whole = train_in("whole", 0);
+  ASSERT_EQ(whole.exit_code, 0) << whole.error;
+  const auto stopped = train_in("stopped", SIGINT);
+  ASSERT_EQ(stopped.exit_code, 130) << stopped.error;
+  EXPECT_THAT(stopped.error, HasSubstr("Go on with: gridspot train --resume " + (folder_ / "stopped").string()));
+  EXPECT_NE(file("stopped/model.safetensors"), file("whole/model.safetensors"));
+  for (int i = 0; i < 2; ++i) {  // the second time there is nothing left to be done
+    const auto resumed = run_gridspot({"train", "--resume", (folder_ / "stopped").string(), "--threads", "1"});
+    ASSERT_EQ(resumed.exit_code, 0) << resumed.error;
+    for (const char* name : {"model.safetensors", "best.safetensors", "metrics.jsonl", "validation.jsonl",
+                             "config.json", "checkpoints/latest.safetensors"})
+      EXPECT_EQ(file(std::string("stopped/") + name), file(std::string("whole/") + name)) << name;
+  }
+}
+
 TEST_F(Training, ASignalStopsTheEvaluationToo) {
   const auto folder = folder_ / "run";
   const auto result = run_gridspot({"train", "--preset", "quick", "--data", "builtin", "--set", "batch=16", "--steps",
@@ -165,7 +224,7 @@ TEST_F(Training, ASignalStopsTheEvaluationToo) {
                                    SIGINT, folder / "model.safetensors");
   EXPECT_EQ(result.exit_code, 130);
   EXPECT_THAT(result.error, HasSubstr("Stopped before the evaluation"));
-  EXPECT_FALSE(std::filesystem::exists(folder / "evaluation.json"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "evaluation/final/quick-64/evaluation.json"));
   const auto eval = run_gridspot(
       {"eval", (folder / "model.safetensors").string(), "--data", "builtin", "--count", "1000000"}, SIGINT);
   EXPECT_EQ(eval.exit_code, 130);
@@ -198,6 +257,34 @@ TEST_F(Training, EvalHasTheKeysThatOthersRead) {
   const auto one = run_gridspot({"eval", (folder_ / "run/model.safetensors").string(), "--data", "builtin", "--count",
                                  "40", "--json", "--threads", "1"});
   EXPECT_EQ(json["mAP50"], parse_json(one.out, "eval")["mAP50"]) << "the number of threads changed the result";
+}
+
+TEST_F(Training, TrainsAndEvaluatesOnAFolder) {
+  const std::string set = (folder_ / "set").string();
+  const auto render = run_gridspot({"data", "render", "--protocol", "quick-64", "--count", "12", "--data", "builtin",
+                                    "--format", "yolo", "--out", set});
+  ASSERT_EQ(render.exit_code, 0) << render.error;
+  const auto trained = train("run", {"--dataset", set, "--json"});
+  ASSERT_EQ(trained.exit_code, 0) << trained.error;
+  EXPECT_EQ(parse_json(trained.out, "train")["images"], 8) << "evaluation.count of its val split";
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "run/evaluation/final/val/evaluation.json"));
+  EXPECT_EQ(parse_json(file("run/config.json"), "config.json")["epoch_canvases"], 12);
+
+  const std::string model = (folder_ / "run/model.safetensors").string();
+  const auto named = run_gridspot({"eval", model, "--dataset", set, "--json"});
+  ASSERT_EQ(named.exit_code, 0) << named.error;
+  const Json json = parse_json(named.out, "eval");
+  EXPECT_EQ(json["protocol"], "val");
+  EXPECT_EQ(json["images"], 12) << "all there are";
+  const auto default_set = run_gridspot({"eval", model, "--json"});
+  EXPECT_EQ(parse_json(default_set.out, "eval")["mAP50"], json["mAP50"]) << "what it was trained on";
+
+  write_file_atomically(folder_ / "set/labels/000003.txt", "99 0.5 0.5 0.1 0.1\n");
+  const auto with_one_bad = run_gridspot({"eval", model, "--dataset", set, "--json"});
+  EXPECT_EQ(with_one_bad.exit_code, 0);
+  EXPECT_THAT(with_one_bad.error, HasSubstr("000003.txt"));
+  EXPECT_EQ(parse_json(with_one_bad.out, "eval")["images"], 11);
+  EXPECT_EQ(run_gridspot({"eval", model, "--dataset", set, "--strict"}).exit_code, 3);
 }
 
 TEST_F(Training, EvalUsesTheProtocolOfTheTrainingUnlessToldOtherwise) {

@@ -2,10 +2,15 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "io/atomic_file.h"
 #include "tests/data/file_support.h"
+#include "tests/support/device_test.h"
 
 namespace gridspot {
 namespace {
@@ -36,8 +41,8 @@ TEST(YoloWriter, WritesImagesLabelsAndTheirDescription) {
   EXPECT_EQ(read_image(out / "images/000000.png"), canvas);
   EXPECT_EQ(read_image(out / "images/000001.png"), Image(2, 2, 1));
   EXPECT_EQ(text_of(out / "labels/000000.txt"),
-            "1 0.500000 0.250000 0.500000 0.500000\n"
-            "0 0.123456 0.500000 0.100000 1.000000\n");
+            "1 0.5 0.25 0.5 0.5\n"
+            "0 0.123456 0.5 0.1 1\n");
   EXPECT_EQ(text_of(out / "labels/000001.txt"), "");
   EXPECT_EQ(text_of(out / "data.yaml"), "path: \"" + out.string() +
                                             "\"\n"
@@ -57,10 +62,10 @@ TEST(YoloWriter, IsReadBack) {
   ASSERT_EQ(read.size(), 2u);
   for (std::size_t i = 0; i < read.size(); ++i) {
     EXPECT_EQ(read[i].class_id, labels[i]);
-    EXPECT_NEAR(read[i].box.cx, boxes[i].cx, 1e-6);
-    EXPECT_NEAR(read[i].box.cy, boxes[i].cy, 1e-6);
-    EXPECT_NEAR(read[i].box.w, boxes[i].w, 1e-6);
-    EXPECT_NEAR(read[i].box.h, boxes[i].h, 1e-6);
+    EXPECT_EQ(read[i].box.cx, boxes[i].cx);
+    EXPECT_EQ(read[i].box.cy, boxes[i].cy);
+    EXPECT_EQ(read[i].box.w, boxes[i].w);
+    EXPECT_EQ(read[i].box.h, boxes[i].h);
   }
 }
 
@@ -117,6 +122,30 @@ TEST(LabelWriter, RefusesWhatBreaksARule) {
             "the label format must be yolo or coco, found \"voc\"");
 }
 
+TEST(YoloLine, IsTheShortestDecimalOfEachNumber) {
+  EXPECT_EQ(format_yolo_line({12, {0.1f, 1.0f / 3, 1e-7f, 1}}), "12 0.1 0.33333334 0.0000001 1");
+  EXPECT_EQ(format_yolo_line({0, {0.49999997f, 0.123456789f, 0.0009765625f, 0}}),
+            "0 0.49999997 0.12345679 0.0009765625 0");
+  const float smallest = std::numeric_limits<float>::min();
+  EXPECT_EQ(format_yolo_line({0, {0, 0, 0, -smallest}}), "0 0 0 0 -0." + std::string(37, '0') + "11754944");
+}
+
+TEST(YoloLine, IsReadBackBitForBit) {
+  test::Random random(1);
+  for (int i = 0; i < 20000; ++i) {
+    // A centre anywhere, of any exponent; a size that fits.
+    const auto centre = [&] { return std::ldexp(random.uniform(0.5f, 1), -random.integer(0, 20)); };
+    const auto size = [&](float at) { return 2 * std::min(at, 1 - at) * random.uniform(0.01f, 1); };
+    Box box{centre(), centre(), 0, 0};
+    box.w = std::max(size(box.cx), 1e-9f);
+    box.h = std::max(size(box.cy), 1e-9f);
+    const std::string line = format_yolo_line({3, box});
+    ASSERT_EQ(line.find('e'), std::string::npos) << line;
+    const Box read = parse_yolo_line(line, 4, "here").box;
+    ASSERT_EQ(std::memcmp(&read, &box, sizeof box), 0) << line;
+  }
+}
+
 TEST(YoloLine, IsReadStrictly) {
   const auto label = parse_yolo_line("  3\t0.5 0.25  0.5 5e-1 ", 4, "here");
   EXPECT_EQ(label.class_id, 3);
@@ -138,6 +167,7 @@ TEST(YoloLine, IsReadStrictly) {
       {"0 nan 0.5 0.1 0.1", "here: cx must be a number, found \"nan\""},
       {"0 0.5 inf 0.1 0.1", "here: cy must be a number, found \"inf\""},
       {"0 0.5 1e999 0.1 0.1", "here: cy must be a number, found \"1e999\""},
+      {"0 0.5 0.5 1e-60 0.1", "here: w must be a number, found \"1e-60\""},
       {"0 0.5 0.5 0,1 0.1", "here: w must be a number, found \"0,1\""},
       {"0 0.5 0.5 0x1 0.1", "here: w must be a number, found \"0x1\""},
       {"0 0.5 0.5 0 0.1", "here: w and h must be above 0 and at most 1"},

@@ -12,6 +12,7 @@ namespace {
 
 using test::Random;
 constexpr float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
+constexpr auto every_class_loss = {ClassLoss::cross_entropy, ClassLoss::mse, ClassLoss::bce, ClassLoss::multi_label};
 
 struct DecodedSlot {
   Box box;
@@ -69,7 +70,7 @@ GRIDSPOT_ON_EVERY_DEVICE(Decode);
 TEST_P(Decode, MatchesTheReference) {
   Random random(31);
   for (const auto coding : {SizeCoding::linear, SizeCoding::exponential})
-    for (const auto loss : {ClassLoss::cross_entropy, ClassLoss::mse, ClassLoss::bce})
+    for (const auto loss : every_class_loss)
       for (const auto& [n, cells, predictors, classes] : {std::tuple{0, 7, 1, 10},
                                                           {1, 1, 1, 1},
                                                           {31, 1, 1, 2},
@@ -88,7 +89,7 @@ TEST_P(Decode, MatchesTheReference) {
 }
 
 TEST_P(Decode, TakesTheLowestOfEquallyLikelyClasses) {
-  for (const auto loss : {ClassLoss::cross_entropy, ClassLoss::mse, ClassLoss::bce}) {
+  for (const auto loss : every_class_loss) {
     const GridHead head{.predictors = 1, .classes = 4, .class_loss = loss};
     EXPECT_EQ(decode_one(head, 0, {2, 0, 0, 0, 0, 1, 3, 3, 2}).label, 1);
     EXPECT_EQ(decode_one(head, 0, {2, 0, 0, 0, 0, 3, 3, 3, 3}).label, 0);
@@ -112,7 +113,7 @@ TEST_P(Decode, ClampsExponents) {
 }
 
 TEST_P(Decode, GivesNoCandidateForWhatIsNotFinite) {
-  for (const auto loss : {ClassLoss::cross_entropy, ClassLoss::mse, ClassLoss::bce})
+  for (const auto loss : every_class_loss)
     for (const auto coding : {SizeCoding::linear, SizeCoding::exponential}) {
       const GridHead head{.predictors = 1, .classes = 3, .size_coding = coding, .class_loss = loss};
       const std::vector<float> fine{3, 0, 0, 0.2f, 0.2f, 1, 2, 3};
@@ -130,7 +131,7 @@ TEST_P(Decode, GivesNoCandidateForWhatIsNotFinite) {
 }
 
 TEST_P(Decode, StandsTheLargestLogits) {
-  for (const auto loss : {ClassLoss::cross_entropy, ClassLoss::mse, ClassLoss::bce}) {
+  for (const auto loss : every_class_loss) {
     const GridHead head{.predictors = 1, .classes = 2, .class_loss = loss};
     const auto sure = decode_one(head, 0.5f, {3e38f, 3e38f, -3e38f, 3e38f, -3e38f, -3e38f, 3e38f});
     EXPECT_EQ(sure.score, 1);

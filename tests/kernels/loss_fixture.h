@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "tests/reference/loss.h"
+#include "tests/reference/targets.h"
 #include "tests/support/device_test.h"
 
 namespace gridspot::test {
@@ -20,7 +21,11 @@ struct LossInput {
 
   [[nodiscard]] int cells() const { return head.cells * head.cells; }
   [[nodiscard]] reference::Cell cell(int place) const {
-    reference::Cell cell{place % cells() / head.cells, place % head.cells, cell_object[place] >= 0, {}, 0};
+    reference::Cell cell{place % cells() / head.cells, place % head.cells, cell_object[place] >= 0};
+    for (int slot = place / cells() * capacity; slot < (place / cells() + 1) * capacity; ++slot)
+      if (labels[slot] >= 0 && reference::nearest_cell(boxes[slot].cy, head.cells) == cell.row &&
+          reference::nearest_cell(boxes[slot].cx, head.cells) == cell.column)
+        cell.classes.insert(labels[slot]);
     if (!cell.has_object) return cell;
     const int object = place / cells() * capacity + cell_object[place];
     cell.box = reference::widen(boxes[object]);
@@ -68,6 +73,27 @@ inline LossInput random_input(Random& random, const GridHead& head, const LossSe
   return in;
 }
 
+/// Objects anywhere: several in a cell, several of one class among them, and empty slots between them.
+inline LossInput crowded_input(Random& random, const GridHead& head, const LossSettings& settings, int n,
+                               int capacity) {
+  LossInput in = random_input(random, head, settings, n, 0);
+  in.capacity = capacity;
+  in.cell_object.clear();
+  for (int canvas = 0; canvas < n; ++canvas) {
+    std::vector<Box> boxes;
+    std::vector<std::int32_t> labels;
+    for (int object = 0; object < capacity; ++object) {
+      boxes.push_back({random.uniform(), random.uniform(), random.uniform(0.03f, 0.5f), random.uniform(0.03f, 0.5f)});
+      labels.push_back(random.integer(-1, std::min(head.classes, 3) - 1));
+    }
+    const auto targets = reference::encode_targets(boxes, labels, head.cells);
+    in.cell_object.insert(in.cell_object.end(), targets.cell_object.begin(), targets.cell_object.end());
+    in.boxes.insert(in.boxes.end(), boxes.begin(), boxes.end());
+    in.labels.insert(in.labels.end(), labels.begin(), labels.end());
+  }
+  return in;
+}
+
 class LossTest : public DeviceTest {
  protected:
   struct Result {
@@ -107,7 +133,7 @@ class LossTest : public DeviceTest {
   template <class Body>
   void for_every_option(Body body) {
     for (const auto coding : {SizeCoding::linear, SizeCoding::exponential})
-      for (const auto class_loss : {ClassLoss::cross_entropy, ClassLoss::mse, ClassLoss::bce})
+      for (const auto class_loss : {ClassLoss::cross_entropy, ClassLoss::mse, ClassLoss::bce, ClassLoss::multi_label})
         for (const auto box_loss : {BoxLoss::mse, BoxLoss::diou}) {
           SCOPED_TRACE(testing::Message() << "coding " << int(coding) << ", class loss " << int(class_loss)
                                           << ", box loss " << int(box_loss));

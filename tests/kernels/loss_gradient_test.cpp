@@ -57,10 +57,10 @@ TEST_P(LossGradient, IsTheCentralDifferenceOnRandomShapes) {
   Random random(51);
   for (int i = 0; i < 180; ++i) {
     const auto kind = [&](int count) { return random.integer(0, count - 1); };
-    const GridHead head{random.integer(1, 8),           random.integer(1, 4),
+    const GridHead head{random.integer(1, 8),           random.integer(0, 4),
                         random.integer(1, 12),          static_cast<SizeCoding>(kind(2)),
                         random.uniform(0.05f, 0.4f),    random.uniform(0.05f, 0.4f),
-                        static_cast<ClassLoss>(kind(3))};
+                        static_cast<ClassLoss>(kind(4))};
     const LossSettings settings{random.uniform(0, 2), random.uniform(0, 2), kind(5) == 0 ? 0 : random.uniform(0, 5),
                                 kind(5) == 0 ? 0 : random.uniform(0, 2), static_cast<BoxLoss>(kind(2))};
     check(test::random_input(random, head, settings, random.integer(0, 3), random.integer(0, 6)));
@@ -73,7 +73,7 @@ TEST_P(LossGradient, MatchesTheReferenceForEveryOptionAndSize) {
   Random random(52);
   for_every_option([&](SizeCoding coding, ClassLoss class_loss, BoxLoss box_loss) {
     for (const int cells : {1, 5, 6, 7, 8, 9, 14, 23})
-      for (const int predictors : {1, 3})
+      for (const int predictors : {0, 1, 3})
         check(test::random_input(random, {cells, predictors, 10, coding, 0.15f, 0.2f, class_loss},
                                  {.box_loss = box_loss}, 2, 8),
               20);
@@ -81,9 +81,24 @@ TEST_P(LossGradient, MatchesTheReferenceForEveryOptionAndSize) {
   });
 }
 
+// Several objects in a cell and of a class, slots without one, and canvases without any; one cell is a whole canvas.
+TEST_P(LossGradient, MatchesTheReferenceOnCrowdedCanvases) {
+  Random random(58);
+  for (const auto class_loss : {ClassLoss::cross_entropy, ClassLoss::mse, ClassLoss::bce, ClassLoss::multi_label})
+    for (const int cells : {1, 2, 5, 9})
+      for (const int predictors : {0, 1, 2})
+        for (const int classes : {1, 3, 10})
+          for (const int capacity : {0, 1, 20}) {
+            const GridHead head{cells, predictors, classes, SizeCoding::exponential, 0.15f, 0.2f, class_loss};
+            const LossSettings settings{.class_weight = random.uniform(0.1f, 2)};
+            check(test::crowded_input(random, head, settings, random.integer(1, 3), capacity), 30);
+            if (HasFailure()) return;
+          }
+}
+
 TEST_P(LossGradient, MatchesTheReferenceAtTheLargestSizes) {
   Random random(53);
-  for (const auto class_loss : {ClassLoss::cross_entropy, ClassLoss::mse, ClassLoss::bce})
+  for (const auto class_loss : {ClassLoss::cross_entropy, ClassLoss::mse, ClassLoss::bce, ClassLoss::multi_label})
     check(test::random_input(random, {9, 8, 1000, SizeCoding::exponential, 0.15f, 0.2f, class_loss}, {}, 1, 3), 4);
   check(test::random_input(random, {64, 8, 50, SizeCoding::exponential, 0.15f, 0.2f, ClassLoss::cross_entropy}, {}, 1,
                            20),

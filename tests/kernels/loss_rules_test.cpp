@@ -3,6 +3,7 @@
 
 #include "tests/kernels/loss_fixture.h"
 #include "tests/kernels/refusals.h"
+#include "tests/support/compare.h"
 
 namespace gridspot {
 namespace {
@@ -17,6 +18,7 @@ GRIDSPOT_ON_EVERY_DEVICE(LossRules);
 TEST_P(LossRules, OfCanvasesWithoutObjectsIsTheirObjectness) {
   Random random(54);
   for_every_option([&](SizeCoding coding, ClassLoss class_loss, BoxLoss box_loss) {
+    if (class_loss == ClassLoss::multi_label) return;  // which learns from every cell
     const GridHead head{7, 2, 10, coding, 0.15f, 0.15f, class_loss};
     for (const int capacity : {0, 3}) {
       auto in = test::random_input(random, head, {.box_loss = box_loss}, 2, 0);
@@ -35,6 +37,59 @@ TEST_P(LossRules, OfCanvasesWithoutObjectsIsTheirObjectness) {
       for (const int zero : {1, 2, 4, 5}) EXPECT_EQ(terms[zero], 0);
     }
   });
+}
+
+// Logits of 0: each BCE is log 2, its slope 1/2 minus the target.
+TEST_P(LossRules, OfSeveralLabelsCountsEveryCellAndEachClassOnce) {
+  for (const int predictors : {0, 1}) {
+    SCOPED_TRACE(testing::Message() << predictors << " predictors");
+    const GridHead head{.cells = 2, .predictors = predictors, .classes = 3, .class_loss = ClassLoss::multi_label};
+    const LossSettings settings{0, 0, 0, 3};
+    // In cell 1 class 2 twice and class 0, in cell 2 class 1; an empty slot lies in cell 1 too.
+    LossInput in{head, settings, 2, 5, 4, {}, {-1, 1, 4, -1, -1, -1, -1, -1}, {}, {}};
+    const Box upper_right{0.6f, 0.3f, 0.1f, 0.1f}, lower_left{0.2f, 0.9f, 0.1f, 0.1f};
+    in.boxes = {upper_right, upper_right, upper_right, upper_right, lower_left};
+    in.labels = {2, 0, -1, 2, 1};
+    in.boxes.resize(10, {nan, nan, nan, nan});  // the second canvas is empty: nobody may look
+    in.labels.resize(10, -1);
+    in.predictions.assign(std::size_t(8) * head.channels(), 0);
+    const auto [gradient, terms] = compute(in);
+    const float whole = 3 * 4 * std::log(2.0f);
+    EXPECT_TRUE(test::matches(terms, std::vector<double>{0, 0, whole, 0, 0, whole}, test::float32_tolerance));
+    constexpr bool is_there[8][3]{{false, false, false}, {true, false, true}, {false, true, false}};
+    for (int place = 0; place < 8; ++place)
+      for (int label = 0; label < 3; ++label)
+        EXPECT_FLOAT_EQ(gradient[place * head.channels() + predictors * 5 + label],
+                        3.0f / 4 / 3 * (0.5f - (is_there[place][label] ? 1.0f : 0.0f)))
+            << "place " << place << ", class " << label;
+  }
+}
+
+TEST_P(LossRules, OfAClassifierIsItsClassLossAlone) {
+  Random random(59);
+  for (const auto class_loss : {ClassLoss::cross_entropy, ClassLoss::mse, ClassLoss::bce, ClassLoss::multi_label}) {
+    SCOPED_TRACE(testing::Message() << "class loss " << int(class_loss));
+    const GridHead head{.cells = 3, .predictors = 0, .classes = 4, .class_loss = class_loss};
+    const auto in = test::crowded_input(random, head, {}, 2, 6);
+    const auto [gradient, terms] = compute(in);
+    auto with_boxes = in;  // the same class outputs beside those of a predictor
+    with_boxes.head.predictors = 1;
+    with_boxes.predictions.clear();
+    for (std::size_t place = 0; place < in.cell_object.size(); ++place) {
+      with_boxes.predictions.insert(with_boxes.predictions.end(), 5, 0.1f);
+      const auto first = in.predictions.begin() + std::ptrdiff_t(place) * 4;
+      with_boxes.predictions.insert(with_boxes.predictions.end(), first, first + 4);
+    }
+    const auto expected = compute(with_boxes);
+    for (int canvas = 0; canvas < 2; ++canvas) {
+      EXPECT_EQ(terms[canvas * 3], 0);
+      EXPECT_EQ(terms[canvas * 3 + 1], 0);
+      EXPECT_EQ(terms[canvas * 3 + 2], expected.terms[canvas * 3 + 2]);
+      EXPECT_GT(terms[canvas * 3 + 2], 0);
+    }
+    for (std::size_t i = 0; i < gradient.size(); ++i)
+      ASSERT_EQ(gradient[i], expected.gradient[i / 4 * 9 + 5 + i % 4]) << "element " << i;
+  }
 }
 
 TEST_P(LossRules, GradientIsDividedByTheBatch) {
@@ -204,7 +259,7 @@ TEST_P(LossRules, RefusesWhatDoesNotFit) {
   test::expect_refusals(
       Arguments{}, call,
       {{[](auto& a) { a.head.cells = 0; }, "grid_loss: cells must be at least 1, it is 0"},
-       {[](auto& a) { a.head.predictors = -1; }, "grid_loss: predictors must be at least 1, it is -1"},
+       {[](auto& a) { a.head.predictors = -1; }, "grid_loss: predictors must be at least 0, it is -1"},
        {[](auto& a) { a.head.classes = 0; }, "grid_loss: classes must be at least 1, it is 0"},
        {[](auto& a) { a.head.prior_height = nan; },
         "grid_loss: the priors must be positive and finite, they are 0.150000 and nan"},

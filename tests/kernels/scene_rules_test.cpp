@@ -13,6 +13,16 @@ using test::Random;
 class SceneRules : public test::SceneTest {};
 GRIDSPOT_ON_EVERY_DEVICE(SceneRules);
 
+// A centred tile may leave the canvas, its centre may not stray; any other lies wholly inside.
+void expect_in_place(const Placement& p, const Protocol& protocol) {
+  constexpr double rounding = 1e-3;
+  const bool is_centred = protocol.placing == Placing::centred;
+  const double across = is_centred ? protocol.max_shift : protocol.width / 2.0 - p.reach_x;
+  const double down = is_centred ? protocol.max_shift : protocol.height / 2.0 - p.reach_y;
+  ASSERT_LE(std::abs(p.cx - protocol.width / 2.0), across + rounding);
+  ASSERT_LE(std::abs(p.cy - protocol.height / 2.0), down + rounding);
+}
+
 // Every rule on every canvas, from the boxes as they are handed on.
 TEST_P(SceneRules, KeepsThePlacingRules) {
   Random random(4);
@@ -35,11 +45,7 @@ TEST_P(SceneRules, KeepsThePlacingRules) {
         ASSERT_LE(drawn, protocol.max_glyphs);
         double highest_on_canvas = 0;
         for (int i = 0; i < count; ++i) {
-          const Placement& p = scenes.placement(canvas, i);
-          ASSERT_GE(p.cx - p.reach_x, -1e-3);
-          ASSERT_LE(p.cx + p.reach_x, protocol.width + 1e-3);
-          ASSERT_GE(p.cy - p.reach_y, -1e-3);
-          ASSERT_LE(p.cy + p.reach_y, protocol.height + 1e-3);
+          ASSERT_NO_FATAL_FAILURE(expect_in_place(scenes.placement(canvas, i), protocol));
           const auto box = pixels_of(scenes.box(canvas, i), protocol);
           ASSERT_GT(box.area(), 0);
           ASSERT_GE(std::min(box.left, box.top), -rounding * protocol.width);
@@ -66,6 +72,20 @@ TEST_P(SceneRules, KeepsThePlacingRules) {
       EXPECT_LE(unplaced, placed / 1000) << name << ": almost every glyph finds its place";
       EXPECT_GT(placed, n * protocol.min_glyphs * 0.999);
     }
+}
+
+TEST_P(SceneRules, CentredFindsAPlaceForTilesBeyondTheCanvas) {
+  Random random(7);
+  const Glyphs glyphs = test::random_glyphs(random, 5, 28, 28);
+  Protocol protocol = find_protocol("digits-28");
+  protocol.min_size = protocol.max_size = 60;
+  const HostScenes scenes = sample(protocol, glyphs, {.n = 40});
+  for (int canvas = 0; canvas < scenes.n; ++canvas) {
+    ASSERT_EQ(scenes.counts[canvas], 1) << "canvas " << canvas;
+    EXPECT_EQ(scenes.unplaced[canvas], 0);
+    const Box& box = scenes.box(canvas, 0);
+    EXPECT_EQ(std::vector({box.cx, box.cy, box.w, box.h}), std::vector({0.5f, 0.5f, 1.0f, 1.0f})) << "the whole canvas";
+  }
 }
 
 TEST_P(SceneRules, CountsWhatFindsNoPlace) {
@@ -146,6 +166,22 @@ TEST_P(SceneRules, DrawsUniformly) {
   EXPECT_LT(test::kolmogorov_smirnov(down), 1.95);
   EXPECT_LT(test::chi_square(of_glyph), 58.3) << "29 degrees of freedom";
   EXPECT_LT(test::chi_square(of_count), 18.5) << "4 degrees of freedom";
+}
+
+TEST_P(SceneRules, ShiftsUniformly) {
+  Random random(8);
+  const int n = 4000;
+  const Glyphs glyphs = test::random_glyphs(random, 30, 28, 28);
+  Stream stream(device());
+  const HostScenes scenes = sample_once(stream, find_protocol("digits-28"), glyphs, {.key = 43, .step = 12, .n = n});
+  std::vector<double> across, down;
+  for (int canvas = 0; canvas < n; ++canvas) {
+    ASSERT_EQ(scenes.counts[canvas], 1);
+    across.push_back((scenes.placement(canvas, 0).cx - 12) / 4);
+    down.push_back((scenes.placement(canvas, 0).cy - 12) / 4);
+  }
+  EXPECT_LT(test::kolmogorov_smirnov(across), 1.95);
+  EXPECT_LT(test::kolmogorov_smirnov(down), 1.95);
 }
 
 }  // namespace

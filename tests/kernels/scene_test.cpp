@@ -1,5 +1,7 @@
 #include "kernels/scene.h"
 
+#include <limits>
+
 #include "tests/kernels/refusals.h"
 #include "tests/kernels/scene_fixture.h"
 
@@ -104,6 +106,28 @@ TEST_P(Scene, MatchesTheReference) {
   EXPECT_GT(comparison.compared, 50 * comparison.skipped);
 }
 
+// The last canvas's number is the largest there is; a bank of one glyph has no other to go on to.
+TEST_P(Scene, InOrderMatchesTheReferenceWhateverTheStep) {
+  Random random(9);
+  for (const int count : {1, 5, 17}) {
+    const Glyphs glyphs = test::random_glyphs(random, count, 12, 12);
+    for (const char* name : {"digits-28", "seed-224"})
+      for (const int first : {0, 3 * count - 1, std::numeric_limits<int>::max() - 39}) {
+        Protocol protocol = with_shear(find_protocol(name), BoxKind::tight);
+        protocol.in_order = true;
+        const Request request{.key = random(), .step = random() >> 8, .first_canvas = first, .n = 40};
+        const HostScenes scenes = sample(protocol, glyphs, request);
+        Comparison comparison;
+        expect_reference(scenes, protocol, glyphs, request, comparison);
+        EXPECT_GT(comparison.compared, 30);
+        for (int canvas = 0; canvas < scenes.n; ++canvas)
+          for (int slot = 0; slot < scenes.counts[canvas]; ++slot)
+            EXPECT_EQ(scenes.placement(canvas, slot).glyph, (std::int64_t(first) + canvas) % count)
+                << name << ", canvas " << first << " + " << canvas << " of a bank of " << count;
+      }
+  }
+}
+
 TEST_P(Scene, MatchesTheReferenceWithTheFewestAndTheMostGlyphs) {
   Random random(8);
   const Glyphs glyphs = test::random_glyphs(random, 17, 9, 9);
@@ -158,7 +182,7 @@ TEST_P(Scene, DiffersBetweenProtocolsAndSplits) {
   Stream stream(device());
   std::vector<std::vector<std::int32_t>> seen;
   for (const std::string& name : protocol_names())
-    for (const Split split : {Split::train, Split::test}) {
+    for (const Split split : {Split::train, Split::validation, Split::test}) {
       // The same rules for each, so that only the seed space can tell them apart.
       const std::uint64_t key = scene_key(find_protocol(name), split, 7);
       const auto labels = sample_once(stream, find_protocol("crowd-300"), glyphs, {.key = key, .n = 20}).labels;

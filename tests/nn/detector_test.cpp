@@ -188,6 +188,9 @@ TEST(DetectorArguments, ThatDoNotFitAreRefused) {
   const Network network = identity_network({.cells = 2, .predictors = 1, .classes = 1});
   EXPECT_THROW(Detector(network, {}, 0, {}), InvalidInput);
   EXPECT_THROW(Detector(network, {}, 1, {.capacity = -1}), InvalidInput);
+  const Network classifier = identity_network({.cells = 1, .predictors = 0, .classes = 3});
+  EXPECT_THAT([&] { Detector(classifier, {}, 1, {}); },
+              testing::ThrowsMessage<InvalidInput>("network 'identity' is a classifier: it finds no boxes"));
   Stream stream(Device{});
   const auto weights = upload(stream, identity_weights(network));
   const auto input = upload(stream, std::vector<float>(network.spec().input.size()));

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <bit>
 #include <cmath>
 #include <thread>
 
@@ -91,13 +92,14 @@ struct Results {
   std::vector<float> output, gradient;
 };
 
-Results run_executor(Stream& stream, NetworkExecutor& executor, const Problem& problem) {
+Results run_executor(Stream& stream, NetworkExecutor& executor, const Problem& problem,
+                     TrainedPart part = TrainedPart::all) {
   const auto weights = upload(stream, problem.weights), input = upload(stream, problem.input),
              output_gradient = upload(stream, problem.output_gradient);
   const Buffer<float> gradient(stream.device(), problem.weights.size());
   fill_bytes(stream, gradient.data(), 0xff, gradient.size() * sizeof(float));  // NaN wherever nothing is written
   const auto output = download(stream, executor.forward(stream, weights, input));
-  executor.backward(stream, weights, output_gradient, gradient);
+  executor.backward(stream, weights, output_gradient, gradient, part);
   return {output, download(stream, gradient)};
 }
 
@@ -228,6 +230,36 @@ TEST_P(Executor, WritesZerosIntoTheGapsOfTheGradient) {
   ASSERT_EQ(gradient.size(), in_parameters + 1);
   EXPECT_EQ(gradient.back(), 0.0f);
   for (const float value : gradient) ASSERT_TRUE(std::isfinite(value));
+}
+
+/// The bits of part of a gradient, so that NaN compares equal.
+std::vector<std::uint32_t> bits(const std::vector<float>& gradient, std::size_t begin, std::size_t end) {
+  std::vector<std::uint32_t> result;
+  for (std::size_t i = begin; i < end; ++i) result.push_back(std::bit_cast<std::uint32_t>(gradient[i]));
+  return result;
+}
+
+TEST_P(Executor, OfTheHeadAloneLeavesTheBackbonesGradientAsItIs) {
+  Random random(12);
+  std::vector<NetworkSpec> specs{load_network("quick")};
+  while (specs.size() < (on_cuda() ? 4 : 40)) specs.push_back(random_network(random));
+  for (const NetworkSpec& spec : specs) {
+    const Network network(spec);
+    const int batch = random.integer(1, 3);
+    SCOPED_TRACE(to_json(spec) + "batch " + std::to_string(batch));
+    const auto problem = random_problem(random, network, batch);
+    Stream stream(device());
+    NetworkExecutor executor(network, device(), batch);
+    const auto whole = run_executor(stream, executor, problem).gradient;
+    const auto head = run_executor(stream, executor, problem, TrainedPart::head).gradient;
+    const std::size_t middle = network.head_offset(), end = network.buffer_size();
+    EXPECT_EQ(bits(head, 0, middle), std::vector<std::uint32_t>(middle, 0xffffffffu));
+    EXPECT_EQ(bits(head, middle, end), bits(whole, middle, end));
+    // Nothing of the head alone is left over for the next step.
+    const auto again = run_executor(stream, executor, problem).gradient;
+    EXPECT_EQ(bits(again, 0, end), bits(whole, 0, end));
+    if (HasFailure()) return;
+  }
 }
 
 TEST(ExecutorPlan, NamesEveryBuffer) {

@@ -94,6 +94,36 @@ TEST(NetworkJson, FillsInTheDefaults) {
   EXPECT_EQ(pool.backbone[0], LayerSpec(MaxPoolLayer{2, 2}));
 }
 
+/// A classifier of whole canvases.
+std::string classifier_text(const std::string& class_loss) {
+  return R"({"name": "c", "input": {"height": 8, "width": 8}, "backbone": [)" + conv + R"(],
+            "head": [{"type": "fully_connected", "outputs": 2, "activation": "none"}],
+            "detector": {"cells": 1, "predictors": 0, "classes": 2, "class_loss": ")" +
+         class_loss + "\"}}";
+}
+
+TEST(NetworkJson, DescribesClassifiers) {
+  const std::pair<const char*, ClassLoss> losses[] = {{"cross_entropy", ClassLoss::cross_entropy},
+                                                      {"mse", ClassLoss::mse},
+                                                      {"bce", ClassLoss::bce},
+                                                      {"multi_label", ClassLoss::multi_label}};
+  for (const auto& [name, loss] : losses) {
+    SCOPED_TRACE(name);
+    const auto spec = parse_network(classifier_text(name), "text");
+    EXPECT_EQ(spec.detector.predictors, 0);
+    EXPECT_EQ(spec.detector.class_loss, loss);
+    EXPECT_TRUE(spec.detector.classifies_only());
+    EXPECT_EQ(spec.detector.channels(), 2);
+    EXPECT_EQ(spec.detector.slots(), 0);
+    const auto again = parse_network(to_json(spec), "again");
+    EXPECT_EQ(again.detector.predictors, 0);
+    EXPECT_EQ(again.detector.class_loss, loss);
+    EXPECT_EQ(to_json(again), to_json(spec));
+    EXPECT_EQ(layers_of(with_classes(spec, 7)).back().output, (ImageShape{1, 1, 7}));
+  }
+  EXPECT_FALSE(load_network("quick").detector.classifies_only());
+}
+
 struct Refusal {
   std::string text, message;
 };
@@ -157,6 +187,11 @@ TEST(NetworkJson, RefusesWhatBreaksARule) {
        "head.conv1 gives 4 x 4 x 7, the detector needs 5 x 5 x 7 (cells x cells x (5 * predictors + classes))"},
       {network_text(conv, R"("cells": 4, "classes": 3)"), "the detector needs 4 x 4 x 8"},
       {network_text(conv, R"("cells": 4, "classes": 0)"), "detector.classes must be an integer from 1"},
+      {network_text(conv, R"("cells": 4, "classes": 2, "predictors": -1)"),
+       "detector.predictors must be an integer from 0"},
+      {network_text(conv, R"("cells": 4, "classes": 2, "predictors": 65)"),
+       "detector has cells, predictors or classes out of range"},
+      {network_text(conv, R"("cells": 4, "classes": 2, "predictors": 0)"), "the detector needs 4 x 4 x 2"},
       {network_text(conv, R"("cells": 2000, "classes": 2)"), "detector has cells, predictors or classes out of range"},
       {network_text(conv, R"("cells": 4, "classes": 2, "prior_width": 0)"), "detector.prior_width must be a number"},
       {network_text(conv, R"("cells": 4, "classes": 2, "class_loss": "hinge")"), "detector.class_loss must be one of"},

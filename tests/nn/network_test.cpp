@@ -43,6 +43,34 @@ TEST(Parameters, LieBesideOneAnotherAtMultiplesOfFour) {
   }
 }
 
+TEST(Parameters, OfTheBackboneLieBeforeThoseOfTheHead) {
+  for (const auto& name : network_presets()) {
+    const Network network(load_network(name));
+    std::size_t first_of_head = network.buffer_size();
+    for (const auto& parameter : network.parameters()) {
+      const bool is_before = parameter.offset < network.head_offset();
+      EXPECT_EQ(is_before, parameter.name.starts_with("backbone.")) << name << ": " << parameter.name;
+      if (!is_before) first_of_head = std::min(first_of_head, parameter.offset);
+    }
+    EXPECT_EQ(network.head_offset(), first_of_head) << name;
+  }
+}
+
+TEST(Parameters, OfANetworkWithoutOnePartAreThoseOfTheOther) {
+  const ConvolutionLayer last{7, 1, 1, 0, Activation::none};
+  NetworkSpec spec;
+  spec.name = "parts";
+  spec.input = {4, 4, 3};
+  spec.detector = {.cells = 4, .predictors = 1, .classes = 2};
+  spec.head = {last};
+  EXPECT_EQ(Network(spec).head_offset(), 0u) << "no backbone";
+  spec.backbone = {MaxPoolLayer{1, 1}};
+  EXPECT_EQ(Network(spec).head_offset(), 0u) << "a backbone without parameters";
+  spec.backbone = {ConvolutionLayer{7}, last};
+  spec.head = {};
+  EXPECT_EQ(Network(spec).head_offset(), Network(spec).buffer_size()) << "no head";
+}
+
 TEST(InitialWeights, FollowTheirDistribution) {
   const Network network(load_network("seed-fc"));
   const auto weights = network.initial_weights(3, 0.1f);

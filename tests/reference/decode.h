@@ -21,8 +21,9 @@ inline Candidate decode_candidate(const GridHead& head, const std::vector<double
   std::vector<double> probabilities;
   double sum = 0;
   for (const double output : classes) sum += std::exp(output);
+  const bool are_independent = head.class_loss == ClassLoss::bce || head.class_loss == ClassLoss::multi_label;
   for (const double output : classes)
-    probabilities.push_back(head.class_loss == ClassLoss::bce ? sigmoid(output) : std::exp(output) / sum);
+    probabilities.push_back(are_independent ? sigmoid(output) : std::exp(output) / sum);
   const auto likeliest = std::max_element(classes.begin(), classes.end()) - classes.begin();
   Candidate candidate{decode_box(head, &outputs[predictor * 5 + 1], row, column),
                       sigmoid(outputs[predictor * 5]) * probabilities[likeliest], static_cast<int>(likeliest)};

@@ -2,6 +2,7 @@
 // The detection loss of one cell from its definition in kernels/loss.h, in double precision.
 #include <array>
 #include <cmath>
+#include <set>
 #include <vector>
 
 #include "kernels/loss.h"
@@ -15,6 +16,7 @@ struct Cell {
   bool has_object = false;
   BoxD box;
   int label = 0;
+  std::set<int> classes{};  ///< of all objects that are centred in it, not only the one it is responsible for
 };
 
 inline double bce(double logit, double target) {
@@ -23,7 +25,7 @@ inline double bce(double logit, double target) {
 }
 
 inline int responsible_predictor(const GridHead& head, const std::vector<double>& outputs, const Cell& cell) {
-  if (!cell.has_object) return -1;
+  if (!cell.has_object || head.predictors == 0) return -1;
   std::vector<double> overlaps;
   for (int p = 0; p < head.predictors; ++p)
     overlaps.push_back(iou(decode_box(head, &outputs[p * 5 + 1], cell.row, cell.column), cell.box));
@@ -43,15 +45,16 @@ inline double distance_iou_loss(BoxD a, BoxD b) {
   return 1 - iou(a, b) + distance / (width * width + height * height);
 }
 
-inline double class_loss(ClassLoss kind, const std::vector<double>& outputs, int label) {
+inline double class_loss(ClassLoss kind, const std::vector<double>& outputs, const Cell& cell) {
   const auto classes = static_cast<int>(outputs.size());
   double sum = 0;
   if (kind == ClassLoss::cross_entropy) {
     for (const double output : outputs) sum += std::exp(output);
-    return std::log(sum) - outputs[label];
+    return std::log(sum) - outputs[cell.label];
   }
   for (int i = 0; i < classes; ++i) {
-    const double target = i == label ? 1 : 0;
+    const bool is_there = kind == ClassLoss::multi_label ? cell.classes.contains(i) : i == cell.label;
+    const double target = is_there ? 1 : 0;
     sum += kind == ClassLoss::mse ? std::pow(outputs[i] - target, 2) : bce(outputs[i], target);
   }
   return sum / classes;
@@ -64,12 +67,14 @@ inline std::array<double, 3> cell_loss(const GridHead& head, const LossSettings&
   for (int p = 0; p < head.predictors; ++p)
     loss[0] += (p == responsible ? settings.objectness_weight : settings.no_object_weight) *
                bce(outputs[p * 5], p == responsible) / (head.cells * head.cells * head.predictors);
-  if (!cell.has_object) return loss;
-  const BoxD box = decode_box(head, &outputs[responsible * 5 + 1], cell.row, cell.column);
-  loss[1] = settings.box_weight * (settings.box_loss == BoxLoss::mse ? squared_box_error(box, cell.box, head.cells)
-                                                                     : distance_iou_loss(box, cell.box));
-  loss[2] = settings.class_weight *
-            class_loss(head.class_loss, {outputs.begin() + head.predictors * 5, outputs.end()}, cell.label);
+  if (cell.has_object && head.predictors > 0) {
+    const BoxD box = decode_box(head, &outputs[responsible * 5 + 1], cell.row, cell.column);
+    loss[1] = settings.box_weight * (settings.box_loss == BoxLoss::mse ? squared_box_error(box, cell.box, head.cells)
+                                                                       : distance_iou_loss(box, cell.box));
+  }
+  if (cell.has_object || head.class_loss == ClassLoss::multi_label)
+    loss[2] = settings.class_weight *
+              class_loss(head.class_loss, {outputs.begin() + head.predictors * 5, outputs.end()}, cell);
   return loss;
 }
 

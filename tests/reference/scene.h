@@ -29,6 +29,8 @@ inline Rectangle intersection(const Rectangle& a, const Rectangle& b) {
   return {std::max(a.left, b.left), std::max(a.top, b.top), std::min(a.right, b.right), std::min(a.bottom, b.bottom)};
 }
 
+inline Rectangle canvas_of(const Protocol& protocol) { return {0, 0, double(protocol.width), double(protocol.height)}; }
+
 inline double iou(const Rectangle& a, const Rectangle& b) {
   const double common = intersection(a, b).area();
   return common > 0 ? common / (a.area() + b.area() - common) : 0;
@@ -100,11 +102,19 @@ inline bool accepts(const Protocol& protocol, const PlacedGlyph& candidate, Samp
   }
 }
 
+/// Where the centre of a tile may be.
+inline Rectangle centres(const Protocol& protocol, const Rectangle& tile) {
+  if (protocol.placing == Placing::centred)
+    return {protocol.width / 2.0 - protocol.max_shift, protocol.height / 2.0 - protocol.max_shift,
+            protocol.width / 2.0 + protocol.max_shift, protocol.height / 2.0 + protocol.max_shift};
+  return {-tile.left, -tile.top, protocol.width - tile.right, protocol.height - tile.bottom};
+}
+
 inline bool find_place(const Protocol& protocol, const CanvasDraws& draws, std::uint32_t first_index,
                        PlacedGlyph& placed, SampledScene& scene) {
-  const Rectangle inside{-placed.tile.left, -placed.tile.top, protocol.width - placed.tile.right,
-                         protocol.height - placed.tile.bottom};
-  scene.margin = std::min({scene.margin, std::abs(inside.right - inside.left), std::abs(inside.bottom - inside.top)});
+  const Rectangle inside = centres(protocol, placed.tile);
+  if (protocol.placing != Placing::centred)
+    scene.margin = std::min({scene.margin, std::abs(inside.right - inside.left), std::abs(inside.bottom - inside.top)});
   if (inside.right < inside.left || inside.bottom < inside.top) return false;
   const Rectangle label = placed.label, tile = placed.tile;
   for (int attempt = 0; attempt < placing_attempts; ++attempt) {
@@ -119,7 +129,7 @@ inline bool find_place(const Protocol& protocol, const CanvasDraws& draws, std::
     placed.cx = draw.uniform(0, range.left, range.right);
     placed.cy = draw.uniform(1, range.top, range.bottom);
     placed.tile = tile.moved(placed.cx, placed.cy);
-    placed.label = label.moved(placed.cx, placed.cy);
+    placed.label = intersection(label.moved(placed.cx, placed.cy), canvas_of(protocol));
     if (accepts(protocol, placed, scene)) return true;
   }
   return false;
@@ -132,7 +142,7 @@ inline SampledScene sample_scene(const Protocol& protocol, const test::Glyphs& g
     const std::uint32_t index = 1 + g * (placing_attempts + 1);
     const Draw draw = draws.draw(0, index);
     const double rotation = protocol.max_rotation * std::numbers::pi / 180;
-    PlacedGlyph placed{.glyph = draw.pick(0, glyphs.count),
+    PlacedGlyph placed{.glyph = protocol.in_order ? int(draws.canvas % glyphs.count) : draw.pick(0, glyphs.count),
                        .size = draw.uniform(1, protocol.min_size, protocol.max_size),
                        .angle = draw.uniform(2, -rotation, rotation),
                        .shear = draw.uniform(3, -protocol.max_shear, protocol.max_shear)};

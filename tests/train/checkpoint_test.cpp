@@ -1,124 +1,305 @@
 #include "train/checkpoint.h"
 
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
-#include <unistd.h>
-
-#include <filesystem>
+#include <cstring>
+#include <fstream>
+#include <sstream>
 
 #include "gridspot/error.h"
-#include "io/atomic_file.h"
 #include "io/safetensors.h"
+#include "tests/io/temporary_folder.h"
+#include "tests/train/tiny_run.h"
+#include "train/model.h"
 
 namespace gridspot {
 namespace {
 
+namespace fs = std::filesystem;
+using test::content;
+using testing::ElementsAre;
 using testing::HasSubstr;
-constexpr std::size_t max_bytes = 64 << 20;
+using testing::StartsWith;
 
-class Checkpoint : public testing::Test {
- protected:
-  void SetUp() override {
-    path_ =
-        std::filesystem::temp_directory_path() / ("gridspot-checkpoint-" + std::to_string(::getpid()) + ".safetensors");
-    model_.network = load_network("quick");
-    model_.weights = Network(model_.network).initial_weights(3);
-    for (int i = 0; i < 10; ++i) model_.classes.push_back("class " + std::to_string(i));
-    model_.protocol = "quick-64";
-    model_.step = 123456789012;
-    model_.config = "{\"seed\": 1}";
-    save_model(path_, model_);
+/// A state whose values all differ.
+TrainerState state_of(const RunConfig& config, std::uint64_t step) {
+  const std::size_t size = Network(config.network).buffer_size();
+  float next = static_cast<float>(step);
+  const auto values = [&](bool wanted) {
+    std::vector<float> result(wanted ? size : 0);
+    for (float& value : result) value = next += 0.25f;
+    return result;
+  };
+  const bool adamw = config.optimizer.kind == OptimizerKind::adamw, averaged = config.optimizer.ema_decay > 0;
+  TrainerState state{.step = step,
+                     .weights = values(true),
+                     .moment1 = values(true),
+                     .moment2 = values(adamw),
+                     .average = values(averaged)};
+  // The gaps between parameters are no parameters: they are not kept.
+  std::vector<bool> used(size, false);
+  for (const Parameter& parameter : Network(config.network).parameters())
+    std::fill_n(used.begin() + std::ptrdiff_t(parameter.offset), parameter.size, true);
+  for (auto* part : {&state.weights, &state.moment1, &state.moment2, &state.average})
+    for (std::size_t i = 0; i < part->size(); ++i)
+      if (!used[i]) (*part)[i] = 0;
+  return state;
+}
+
+void expect_equal(const TrainerState& actual, const TrainerState& expected) {
+  EXPECT_EQ(actual.step, expected.step);
+  EXPECT_EQ(actual.weights, expected.weights);
+  EXPECT_EQ(actual.moment1, expected.moment1);
+  EXPECT_EQ(actual.moment2, expected.moment2);
+  EXPECT_EQ(actual.average, expected.average);
+}
+
+/// The message of the CheckpointError that `load` throws; else what happened instead.
+template <class Load>
+std::string refusal(const Load& load) {
+  try {
+    load();
+  } catch (const CheckpointError& error) {
+    return error.exit_code() == ExitCode::checkpoint ? error.what() : "(another exit code)";
+  } catch (const std::exception& error) {
+    return std::string("(another exception) ") + error.what();
   }
-  void TearDown() override { std::filesystem::remove(path_); }
+  return "(it was accepted)";
+}
 
-  /// Saves `file` as it is and expects that loading fails with CheckpointError.
-  void expect_refused(const TensorFile& file, const std::string& message) {
-    write_safetensors(path_, file);
-    try {
-      load_model(path_);
-      ADD_FAILURE() << "was accepted";
-    } catch (const CheckpointError& error) {
-      EXPECT_THAT(error.what(), HasSubstr(message));
-    }
+/// Damages a file and heals it again.
+class Damage {
+ public:
+  explicit Damage(fs::path path) : path_(std::move(path)), whole_(content(path_)) {}
+  ~Damage() { std::ofstream(path_, std::ios::binary) << whole_; }
+  Damage(const Damage&) = delete;
+  Damage& operator=(const Damage&) = delete;
+
+  [[nodiscard]] std::size_t size() const { return whole_.size(); }
+  [[nodiscard]] std::size_t header_size() const {
+    std::uint64_t length;
+    std::memcpy(&length, whole_.data(), sizeof length);
+    return sizeof length + length;
   }
+  void flip(std::size_t bit) const { put(bit / 8, static_cast<char>(whole_[bit / 8] ^ (1 << bit % 8))); }
+  void heal(std::size_t bit) const { put(bit / 8, whole_[bit / 8]); }
+  void cut(std::size_t bytes) const { fs::resize_file(path_, bytes); }
 
-  std::filesystem::path path_;
-  Model model_;
+ private:
+  void put(std::size_t place, char byte) const {
+    std::fstream(path_, std::ios::in | std::ios::out | std::ios::binary).seekp(std::streamoff(place)).put(byte);
+  }
+  fs::path path_;
+  std::string whole_;
 };
 
-TEST_F(Checkpoint, GivesBackWhatWasSaved) {
-  const Model loaded = load_model(path_);
-  EXPECT_EQ(loaded.weights, model_.weights);
-  EXPECT_EQ(loaded.classes, model_.classes);
-  EXPECT_EQ(loaded.protocol, model_.protocol);
-  EXPECT_EQ(loaded.step, model_.step);
-  EXPECT_EQ(loaded.config, model_.config);
-  EXPECT_EQ(to_json(loaded.network), to_json(model_.network));
+/// Every bit of the header, one bit in 64 bytes of the data, and every length.
+template <class Load>
+void expect_damage_refused(const fs::path& path, const Load& load) {
+  ASSERT_EQ(refusal([&] { load(path); }), "(it was accepted)");
+  const Damage damage(path);
+  const auto expect_refused = [&](const std::string& what) {
+    const std::string message = refusal([&] { load(path); });
+    EXPECT_TRUE(message.starts_with(path.string())) << what << ": " << message;
+  };
+  for (std::size_t byte = 0; byte < damage.size() && !testing::Test::HasFailure();
+       byte += byte < damage.header_size() ? 1 : 64)
+    for (std::size_t bit = byte * 8; bit < byte * 8 + (byte < damage.header_size() ? 8 : 1); ++bit) {
+      damage.flip(bit);
+      expect_refused("bit " + std::to_string(bit % 8) + " of byte " + std::to_string(byte));
+      damage.heal(bit);
+    }
+  EXPECT_EQ(refusal([&] { load(path); }), "(it was accepted)") << "healed";
+  for (std::size_t length = damage.size(); length-- > 0 && !testing::Test::HasFailure();) {
+    damage.cut(length);
+    expect_refused(std::to_string(length) + " bytes");
+  }
 }
 
-TEST_F(Checkpoint, TheSameModelGivesTheSameBytes) {
-  const std::string first = read_file(path_, max_bytes);
-  save_model(path_, load_model(path_));
-  EXPECT_EQ(read_file(path_, max_bytes), first);
+class CheckpointFile : public testing::Test {
+ protected:
+  const test::TemporaryFolder temporary_;
+  const fs::path path_ = temporary_ / "checkpoint.safetensors";
+  FileSystem file_system_;
+  RunConfig config_ = test::shortest_config();
+};
+
+TEST_F(CheckpointFile, GivesBackEveryStateAndTheSameBytes) {
+  for (const auto kind : {OptimizerKind::adamw, OptimizerKind::sgd})
+    for (const float average : {0.0f, 0.5f}) {
+      config_.optimizer.kind = kind;
+      config_.optimizer.ema_decay = average;
+      const TrainerState state = state_of(config_, 123456789012);
+      save_checkpoint(path_, config_, state, file_system_);
+      expect_equal(load_checkpoint(path_, config_), state);
+      const std::string bytes = content(path_);
+      save_checkpoint(path_, config_, load_checkpoint(path_, config_), file_system_);
+      EXPECT_EQ(content(path_), bytes);
+    }
 }
 
-TEST_F(Checkpoint, ConvolutionsHavePyTorchsShape) {
+TEST_F(CheckpointFile, HoldsPyTorchsTensorsAndTheRun) {
+  config_.optimizer.kind = OptimizerKind::adamw;
+  config_.optimizer.ema_decay = 0.5f;
+  save_checkpoint(path_, config_, state_of(config_, 7), file_system_);
   const TensorFile file = read_safetensors(path_);
-  EXPECT_EQ(file.tensors[2].name, "backbone.conv2.weight");
-  EXPECT_EQ(file.tensors[2].shape, (std::vector<std::int64_t>{32, 16, 3, 3}));
+  EXPECT_EQ(file.metadata.at("step"), "7");
+  EXPECT_EQ(file.metadata.at("config"), to_json_text(config_));
+  EXPECT_EQ(file.metadata.at("sha256").size(), 64u);
+  std::vector<std::string> names;
+  for (const Tensor& tensor : file.tensors) names.push_back(tensor.name);
+  ASSERT_EQ(names.size(), 16u);
+  EXPECT_EQ(names[0], "weights.backbone.conv1.weight");
+  EXPECT_EQ(names[7], "moment1.head.conv1.bias");
+  EXPECT_EQ(names[8], "moment2.backbone.conv1.weight");
+  EXPECT_EQ(names[15], "average.head.conv1.bias");
+  EXPECT_EQ(file.tensors[0].shape, (std::vector<std::int64_t>{4, 1, 3, 3}));
 }
 
-TEST_F(Checkpoint, DamagedOnesAreRefusedWithTheReason) {
+TEST_F(CheckpointFile, AnyDamageIsRefused) {
+  save_checkpoint(path_, config_, state_of(config_, 5), file_system_);
+  expect_damage_refused(path_, [&](const fs::path& path) { load_checkpoint(path, config_); });
+}
+
+TEST_F(CheckpointFile, AnyDamageOfAModelIsRefused) {
+  save_model(path_, {.network = config_.network,
+                     .weights = state_of(config_, 5).weights,
+                     .classes = test::tiny_glyphs().class_names,
+                     .protocol = "quick-64",
+                     .step = 5,
+                     .config = "{}"});
+  expect_damage_refused(path_, [](const fs::path& path) { load_model(path); });
+}
+
+TEST_F(CheckpointFile, OneOfAnotherRunIsRefused) {
+  save_checkpoint(path_, config_, state_of(config_, 5), file_system_);
+  RunConfig other = config_;
+  other.seed = 2;
+  EXPECT_THAT(refusal([&] { load_checkpoint(path_, other); }),
+              path_.string() + ": the checkpoint belongs to a run with another configuration");
+}
+
+// With a right digest, as somebody's own tool would write it.
+TEST_F(CheckpointFile, OneThatIsNotWholeIsRefusedWithTheReason) {
+  save_checkpoint(path_, config_, state_of(config_, 5), file_system_);
   const TensorFile good = read_safetensors(path_);
-  for (const char* key : {"network", "classes", "protocol", "step", "config"}) {
+  const auto expect_refused = [&](const char* reason, auto change) {
     TensorFile file = good;
-    file.metadata.erase(key);
-    expect_refused(file, key);
-  }
-  TensorFile file = good;
-  file.metadata["step"] = "-1";
-  expect_refused(file, "'step' is '-1'");
-  file = good;
-  for (const char* classes : {"[1]", R"("0123456789")", R"({"0": "zero"})", "null", "10"}) {
-    file.metadata["classes"] = classes;
-    expect_refused(file, "list of names");
-  }
-  file = good;
-  file.metadata["classes"] = R"(["one"])";
-  expect_refused(file, "names 1 classes");
-  file = good;
-  file.metadata["network"] = "{}";
-  expect_refused(file, "network");
-  file = good;
-  file.tensors.pop_back();
-  expect_refused(file, "is missing");
-  file = good;
-  file.tensors.push_back({"extra", {1}, {0}});
-  expect_refused(file, "'extra' belongs to no layer");
-  file = good;
-  file.tensors[0].shape = {1, 16, 3, 3};
-  expect_refused(file, "the network needs [16, 1, 3, 3]");
+    change(file);
+    write_safetensors(path_, file);
+    EXPECT_THAT(refusal([&] { load_checkpoint(path_, config_); }), AllOf(StartsWith(path_.string()), HasSubstr(reason)));
+  };
+  expect_refused("the metadata has no 'sha256'", [](TensorFile& file) { file.metadata.erase("sha256"); });
+  expect_refused("the metadata has no 'config'", [](TensorFile& file) { file.metadata.erase("config"); });
+  expect_refused("the metadata has no 'step'", [](TensorFile& file) { file.metadata.erase("step"); });
+  for (const char* step : {"", "-1", "1.5", "12345678901234567890"})
+    expect_refused("expected a number", [&](TensorFile& file) { file.metadata["step"] = step; });
+  expect_refused("'moment1.head.conv1.bias' is missing", [](TensorFile& file) { file.tensors.pop_back(); });
+  expect_refused("'average.x' is not of this run",
+                 [](TensorFile& file) { file.tensors.push_back({"average.x", {1}, {0}}); });
+  expect_refused("'weights.backbone.conv1.bias' has shape [2, 2], the network needs [4]",
+                 [](TensorFile& file) { file.tensors[1].shape = {2, 2}; });
+  write_safetensors(path_, good);
+  EXPECT_EQ(load_checkpoint(path_, config_).step, 5u);
+  EXPECT_THROW(load_checkpoint(temporary_ / "none", config_), IoError);
 }
 
-TEST_F(Checkpoint, ATruncatedOneIsRefused) {
-  const std::size_t header_end = 8192;
-  for (std::size_t length = std::filesystem::file_size(path_); length > 0;) {
-    length -= std::min<std::size_t>(length, length <= header_end ? 1 : 1009);
-    std::filesystem::resize_file(path_, length);
-    EXPECT_THROW(load_model(path_), CheckpointError) << length << " bytes";
+class CheckpointFolderTest : public CheckpointFile {
+ protected:
+  void save(int keep, std::initializer_list<std::uint64_t> steps) {
+    CheckpointFolder checkpoints(folder_, keep, file_system_);
+    for (const std::uint64_t step : steps) checkpoints.save(config_, state_of(config_, step));
   }
+  [[nodiscard]] std::vector<std::string> names() const {
+    std::vector<std::string> names;
+    for (const auto& entry : fs::directory_iterator(folder_)) names.push_back(entry.path().filename().string());
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+  static std::string name(const std::string& step) {
+    return "step-" + std::string(12 - step.size(), '0') + step + ".safetensors";
+  }
+  const fs::path folder_ = temporary_ / "run" / "checkpoints";
+};
+
+TEST_F(CheckpointFolderTest, KeepsTheNewestAndTurnsTheLink) {
+  save(1, {9});
+  EXPECT_THAT(names(), ElementsAre("latest.safetensors", name("9")));
+  save(3, {10, 99, 1000, 1001});
+  EXPECT_THAT(names(), ElementsAre("latest.safetensors", name("99"), name("1000"), name("1001")));
+  EXPECT_EQ(fs::read_symlink(folder_ / "latest.safetensors"), name("1001"));
+  EXPECT_EQ(content(folder_ / "latest.safetensors"), content(folder_ / name("1001")));
+  save(3, {1001});
+  EXPECT_THAT(names(), ElementsAre("latest.safetensors", name("99"), name("1000"), name("1001")));
+  save(1, {2000});
+  EXPECT_THAT(names(), ElementsAre("latest.safetensors", name("2000")));
 }
 
-TEST_F(Checkpoint, HoldsTheRunsConfiguration) {
-  EXPECT_THROW(config_of(model_), CheckpointError);
-  RunConfig config = default_config("quick");
-  config.protocol.noise = 0.25f;
-  model_.config = to_json_text(config);
-  EXPECT_EQ(config_of(model_).protocol.noise, 0.25f);
+TEST_F(CheckpointFolderTest, LeavesOtherFilesAlone) {
+  save(1, {1});
+  const std::vector<std::string> others{"step-.safetensors", "step-00x.safetensors", "my-step-000000000001.safetensors",
+                                        "step-000000000001.safetensors.bak"};
+  for (const std::string& other : others) std::ofstream(folder_ / other) << "mine";
+  save(1, {2});
+  for (const std::string& other : others) EXPECT_EQ(content(folder_ / other), "mine") << other;
+  EXPECT_FALSE(fs::exists(folder_ / name("1")));
 }
 
-TEST_F(Checkpoint, AMissingFileIsNoCheckpointError) { EXPECT_THROW(load_model(path_.string() + ".missing"), IoError); }
+TEST_F(CheckpointFolderTest, FindsTheNewestThatIsWhole) {
+  save(3, {3, 6, 9});
+  const auto newest = [&] { return CheckpointFolder(folder_, 3, file_system_).newest(config_); };
+  expect_equal(newest().state.value(), state_of(config_, 9));
+  EXPECT_TRUE(newest().refused.empty());
+  std::ofstream(folder_ / name("9"), std::ios::app) << "x";
+  expect_equal(newest().state.value(), state_of(config_, 6));
+  EXPECT_THAT(newest().refused, ElementsAre(StartsWith((folder_ / name("9")).string())));
+  fs::resize_file(folder_ / name("6"), 0);
+  expect_equal(newest().state.value(), state_of(config_, 3));
+  fs::remove(folder_ / name("3"));
+  EXPECT_FALSE(newest().state);
+  EXPECT_THAT(newest().refused, ElementsAre(StartsWith((folder_ / name("9")).string()),
+                                            StartsWith((folder_ / name("6")).string())));
+}
+
+class DamagedCheckpoints : public testing::Test {
+ protected:
+  void SetUp() override {
+    run_training(config_, glyphs_, {.folder = temporary_ / "whole", .threads = 1});
+    expected_ = test::outcome_of(temporary_ / "whole");
+    run_training(config_, glyphs_, {.folder = run_, .until = 8, .threads = 1});
+    checkpoints_ = test::checkpoints_in(run_);
+    ASSERT_EQ(checkpoints_.size(), 2u) << "of the steps 6 and 8";
+  }
+
+  static void truncate(const fs::path& path) { fs::resize_file(path, fs::file_size(path) / 2); }
+
+  const test::TemporaryFolder temporary_;
+  const fs::path run_ = temporary_ / "run";
+  const GlyphSet glyphs_ = test::tiny_glyphs();
+  const RunConfig config_ = test::tiny_config();
+  test::Outcome expected_;
+  std::vector<fs::path> checkpoints_;
+};
+
+TEST_F(DamagedCheckpoints, TheOneBeforeIsTaken) {
+  truncate(checkpoints_[1]);
+  std::ostringstream log;
+  const RunSummary summary = run_training(read_run_config(run_), glyphs_,
+                                          {.folder = run_, .resume = true, .threads = 1, .log = &log});
+  EXPECT_EQ(summary.first_step, 6u);
+  EXPECT_THAT(log.str(), AllOf(HasSubstr("passed over"), HasSubstr(checkpoints_[1].string())));
+  EXPECT_EQ(test::difference(test::outcome_of(run_), expected_), "");
+}
+
+TEST_F(DamagedCheckpoints, NoneLeftIsAnErrorThatNamesThemAll) {
+  truncate(checkpoints_[0]);
+  std::ofstream(checkpoints_[1], std::ios::app) << '\0';
+  const auto before = test::outcome_of(run_);
+  EXPECT_THAT(refusal([&] { test::resume(run_, glyphs_); }),
+              AllOf(StartsWith((run_ / "checkpoints").string() + ": no checkpoint can be read:"),
+                    HasSubstr(checkpoints_[0].string() + ": "), HasSubstr(checkpoints_[1].string() + ": ")));
+  EXPECT_EQ(test::difference(test::outcome_of(run_), before), "") << "the rest must stay as it was";
+}
 
 }  // namespace
 }  // namespace gridspot

@@ -1,3 +1,4 @@
+#include "train/recipes.h"
 #include "train/run_config.h"
 
 #include <gmock/gmock.h>

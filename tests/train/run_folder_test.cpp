@@ -1,3 +1,4 @@
+#include "train/recipes.h"
 #include "train/run_folder.h"
 
 #include <gmock/gmock.h>
@@ -51,13 +52,14 @@ constexpr const char* header =
 class RunFolderTest : public testing::Test {
  protected:
   test::TemporaryFolder temporary_;
+  FileSystem file_system_;
   const RunConfig config_ = small_config();
   const filesystem::path folder_ = temporary_ / "runs" / "first";
   const filesystem::path metrics_ = folder_ / "metrics.jsonl", results_ = folder_ / "results.csv";
 };
 
 TEST_F(RunFolderTest, StartsWithTheConfigurationAndTheHeader) {
-  const RunFolder run(folder_, config_, false);
+  const RunFolder run(folder_, config_, NewRun{}, file_system_);
   EXPECT_EQ(content(folder_ / "config.json"), to_json_text(config_));
   EXPECT_EQ(content(metrics_), "");
   EXPECT_EQ(content(results_), std::string(header) + "\n");
@@ -65,25 +67,25 @@ TEST_F(RunFolderTest, StartsWithTheConfigurationAndTheHeader) {
 }
 
 TEST_F(RunFolderTest, RefusesAFolderThatHoldsARun) {
-  { RunFolder(folder_, config_, false).add(1, metrics_of(1), 0.5); }
+  { RunFolder(folder_, config_, NewRun{}, file_system_).add(1, metrics_of(1), 0.5); }
   const std::string before = content(metrics_);
-  EXPECT_THAT([&] { RunFolder(folder_, config_, false); },
+  EXPECT_THAT([&] { RunFolder(folder_, config_, NewRun{}, file_system_); },
               testing::ThrowsMessage<InvalidInput>(testing::StrEq(
-                  folder_.string() + " already holds a run; choose another folder or pass --overwrite")));
+                  folder_.string() + " already holds a run; choose another folder, pass --overwrite, or go on with --resume")));
   EXPECT_EQ(content(metrics_), before) << "the run must stay as it was";
   EXPECT_NE(before, "");
 }
 
 TEST_F(RunFolderTest, OverwritesTheFilesOfARunAndNoOthers) {
-  { RunFolder(folder_, config_, false).add(1, metrics_of(1), 0.5); }
-  for (const char* name : {"evaluation.json", "model.safetensors", "notes.txt"}) std::ofstream(folder_ / name) << "old";
+  { RunFolder(folder_, config_, NewRun{}, file_system_).add(1, metrics_of(1), 0.5); }
+  for (const char* name : {"validation.jsonl", "model.safetensors", "notes.txt"}) std::ofstream(folder_ / name) << "old";
   RunConfig other = config_;
   other.seed = 77;
-  const RunFolder run(folder_, other, true);
+  const RunFolder run(folder_, other, NewRun{.overwrite = true}, file_system_);
   EXPECT_EQ(content(folder_ / "config.json"), to_json_text(other));
   EXPECT_EQ(content(metrics_), "");
   EXPECT_THAT(lines(results_), ElementsAre(header));
-  EXPECT_FALSE(filesystem::exists(folder_ / "evaluation.json"));
+  EXPECT_EQ(content(folder_ / "validation.jsonl"), "");
   EXPECT_FALSE(filesystem::exists(folder_ / "model.safetensors"));
   EXPECT_EQ(content(folder_ / "notes.txt"), "old");
 }
@@ -91,12 +93,12 @@ TEST_F(RunFolderTest, OverwritesTheFilesOfARunAndNoOthers) {
 TEST_F(RunFolderTest, NamesAFolderThatCannotBe) {
   std::ofstream(temporary_ / "runs") << "a file";
   EXPECT_THAT(
-      [&] { RunFolder(folder_, config_, false); },
+      [&] { RunFolder(folder_, config_, NewRun{}, file_system_); },
       testing::ThrowsMessage<IoError>(StartsWith("the run folder " + folder_.string() + " cannot be created: ")));
 }
 
 TEST_F(RunFolderTest, AppendsALineForEachStep) {
-  RunFolder run(folder_, config_, false);
+  RunFolder run(folder_, config_, NewRun{}, file_system_);
   run.add(1, metrics_of(0.5f), 0.1);
   run.add(2, metrics_of(1), 0.2);
   const auto written = lines(metrics_);
@@ -120,7 +122,7 @@ TEST_F(RunFolderTest, AppendsALineForEachStep) {
 }
 
 TEST_F(RunFolderTest, WritesNullWhereANumberIsNotFinite) {
-  RunFolder run(folder_, config_, false);
+  RunFolder run(folder_, config_, NewRun{}, file_system_);
   StepMetrics broken = metrics_of(1);
   broken.box = std::numeric_limits<float>::quiet_NaN();
   broken.gradient_norm = std::numeric_limits<float>::infinity();
@@ -131,7 +133,7 @@ TEST_F(RunFolderTest, WritesNullWhereANumberIsNotFinite) {
 }
 
 TEST_F(RunFolderTest, WritesTheMeansOfEachEpoch) {
-  RunFolder run(folder_, config_, false);
+  RunFolder run(folder_, config_, NewRun{}, file_system_);
   for (int step = 1; step <= 6; ++step) {
     run.add(step, metrics_of(static_cast<float>(step)), 0.25 * step);
     EXPECT_EQ(lines(results_).size(), step < 3 ? 1u : step < 5 ? 2u : 3u) << "after step " << step;
@@ -144,7 +146,7 @@ TEST_F(RunFolderTest, WritesTheMeansOfEachEpoch) {
 }
 
 TEST_F(RunFolderTest, FinishAddsNoEmptyEpoch) {
-  RunFolder run(folder_, config_, false);
+  RunFolder run(folder_, config_, NewRun{}, file_system_);
   run.finish(1);
   EXPECT_EQ(lines(results_).size(), 1u);
   for (int step = 1; step <= 3; ++step) run.add(step, metrics_of(1), 1);
@@ -156,7 +158,7 @@ TEST_F(RunFolderTest, FinishAddsNoEmptyEpoch) {
 TEST_F(RunFolderTest, CountsEpochsThatAreShorterThanAStep) {
   RunConfig config = config_;
   config.epoch_canvases = 4;
-  RunFolder run(folder_, config, false);
+  RunFolder run(folder_, config, NewRun{}, file_system_);
   run.add(1, metrics_of(1), 1);
   run.add(2, metrics_of(1), 2);
   const auto written = lines(results_);

@@ -1,3 +1,4 @@
+#include "train/recipes.h"
 #include "train/trainer.h"
 
 #include <gmock/gmock.h>

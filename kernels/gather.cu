@@ -1,0 +1,138 @@
+// Gathering: canvases of a fixed store, u8 [count, height, width] with their labels, to a batch's network input and
+// label slots. Stands in for sample_scenes and compose_canvases where a data set is given instead of a protocol.
+// Floor: each pixel is read once (1 byte) and written once (4 bytes); 20 bytes read and written for each slot.
+//
+// A thread copies several packs of one canvas; the first block of a canvas also copies its labels. Which item a canvas
+// is takes some thousand instructions in a shuffled order, so one thread of a block finds it for all.
+#include "device/kernel.h"
+#include "kernels/canvas_store.h"
+#include "kernels/pack.h"
+#include "kernels/permutation.h"
+#if GRIDSPOT_HOST_PASS
+#include <cmath>
+
+#include "kernels/gather.h"
+#include "kernels/grid_check.h"
+#endif
+
+namespace gridspot {
+
+struct GatherCanvases {
+  static constexpr int max_block_threads = 256;
+  static constexpr int packs_per_thread = 8;
+  CanvasStoreView store;
+  GatherOrder order;
+  const std::uint64_t* step;
+  int first_canvas, capacity;
+  unsigned blocks_per_canvas;
+  float mean, scale;
+  float* canvas;
+  Box* boxes;
+  std::int32_t* labels;
+  std::int32_t* counts;
+
+  __device__ void operator()() const {
+    const unsigned place = blockIdx.x / blocks_per_canvas, part = blockIdx.x % blocks_per_canvas;
+    const std::size_t item = order.shuffle ? shared_item(place) : item_of(place);
+    copy_pixels(item, place, part);
+    if (part == 0) copy_labels(item, place);
+  }
+
+  __device__ std::uint32_t shared_item(unsigned place) const {
+    std::uint32_t* item = shared_memory<std::uint32_t>();
+    if (threadIdx.x == 0) *item = item_of(place);
+    __syncthreads();
+    return *item;
+  }
+
+  __device__ std::uint32_t item_of(unsigned place) const {
+    const auto count = static_cast<std::uint32_t>(store.count);
+    const std::uint64_t position =
+        *step * static_cast<std::uint64_t>(order.batch) + static_cast<std::uint64_t>(first_canvas) + place;
+    const auto place_of_epoch = static_cast<std::uint32_t>(position % count);
+    return order.shuffle ? Permutation{order.key, position / count, count}(place_of_epoch) : place_of_epoch;
+  }
+
+  __device__ void copy_pixels(std::size_t item, std::size_t place, unsigned part) const {
+    const std::size_t size = static_cast<std::size_t>(store.height) * store.width;
+    const std::uint8_t* from = store.pixels + item * size;
+    float* to = canvas + place * size;
+    const std::size_t stride = std::size_t{blocks_per_canvas} * blockDim.x * pack_width;
+    for (std::size_t first = (std::size_t{part} * blockDim.x + threadIdx.x) * pack_width; first < size;
+         first += stride) {
+      const int length = pack_length(size, first);
+      store_pack(to + first, length, normalized(load_pack(from + first, length)));
+    }
+  }
+
+  // A division, not a product with 1 / 255: v / 255 is then the float nearest to it, and no compiler contracts it with
+  // the subtraction.
+  __device__ Pack normalized(const Pack& values) const {
+    return lanewise([this](auto value) { return (value / 255.0f - mean) * scale; }, values);
+  }
+
+  __device__ void copy_labels(std::size_t item, std::size_t place) const {
+    const int count = store.counts[item];
+    if (threadIdx.x == 0) counts[place] = count;
+    for (int slot = static_cast<int>(threadIdx.x); slot < capacity; slot += static_cast<int>(blockDim.x)) {
+      const std::size_t from = item * store.capacity + slot, to = place * capacity + slot;
+      labels[to] = slot < count ? store.labels[from] : -1;
+      boxes[to] = slot < count ? store.boxes[from] : Box{};
+    }
+  }
+};
+
+GRIDSPOT_KERNEL(GatherCanvases)
+
+#if GRIDSPOT_HOST_PASS
+namespace {
+constexpr const char* caller = "gather_canvases";
+
+void require_store(const CanvasStoreView& store) {
+  require_that(store.count > 0 && store.height > 0 && store.width > 0, caller, ": the store is empty: ", store.count,
+               " canvases of ", store.height, " x ", store.width);
+  require_at_least(caller, "the store's capacity", store.capacity, 0);
+}
+
+void require_places(const GatherOrder& order, int first_canvas, int n) {
+  require_at_least(caller, "batch", order.batch, 1);
+  require_at_least(caller, "first_canvas", first_canvas, 0);
+  require_at_least(caller, "n", n, 0);
+  require_that(n <= order.batch - first_canvas, caller, ": a batch has ", order.batch, " canvases; ", n, " from ",
+               first_canvas, " on are beyond it");
+}
+
+void require_normalization(Normalization normalization) {
+  require_that(
+      normalization.deviation > 0 && std::isfinite(normalization.deviation) && std::isfinite(normalization.mean),
+      caller, ": the normalisation needs a finite mean and a positive, finite deviation, found ", normalization.mean,
+      " and ", normalization.deviation);
+}
+}  // namespace
+
+void gather_canvases(Stream& stream, const CanvasStoreView& store, const GatherOrder& order, const std::uint64_t* step,
+                     int first_canvas, int n, Normalization normalization, DeviceSpan<float> canvas,
+                     DeviceSpan<Box> boxes, DeviceSpan<std::int32_t> labels, DeviceSpan<std::int32_t> counts,
+                     int capacity) {
+  require_store(store);
+  require_places(order, first_canvas, n);
+  require_normalization(normalization);
+  require_at_least(caller, "capacity", capacity, store.capacity);
+  const std::size_t places = std::size_t(n), size = std::size_t(store.height) * store.width;
+  require_elements(caller, "canvas", canvas.size, places * size);
+  require_elements(caller, "boxes", boxes.size, places * capacity);
+  require_elements(caller, "labels", labels.size, places * capacity);
+  require_elements(caller, "counts", counts.size, places);
+  using Kernel = GatherCanvases;
+  const unsigned blocks =
+      blocks_for(size, std::size_t{Kernel::max_block_threads} * Kernel::packs_per_thread * pack_width);
+  launch(stream,
+         {.grid = {blocks_for(places * blocks, 1)},
+          .block = {Kernel::max_block_threads},
+          .shared_bytes = order.shuffle ? sizeof(std::uint32_t) : 0},
+         Kernel{store, order, step, first_canvas, capacity, blocks, normalization.mean, 1 / normalization.deviation,
+                canvas.data, boxes.data, labels.data, counts.data});
+}
+#endif
+
+}  // namespace gridspot

@@ -1,0 +1,101 @@
+#include "data/canvas_feed.h"
+
+namespace gridspot {
+
+namespace {
+
+class ComposedFeed final : public CanvasFeed {
+ public:
+  ComposedFeed(Device device, const Protocol& protocol, const GlyphBank& bank, std::uint64_t key, int n,
+               Normalization normalization)
+      : CanvasFeed(device, n, std::size_t(protocol.height) * protocol.width),
+        protocol_(protocol),
+        bank_(bank),
+        key_(key),
+        normalization_(normalization),
+        scenes_(device, n, protocol.max_glyphs) {}
+
+  void fill(Stream& stream, const std::uint64_t* step, int first, DeviceSpan<std::int32_t> unplaced,
+            StageClock* clock) override {
+    SceneView scenes = scenes_.view();
+    scenes.unplaced = unplaced.data;
+    timed(clock, Stage::scene, stream,
+          [&] { sample_scenes(stream, protocol_, bank_.view(), key_, step, first, scenes); });
+    timed(clock, Stage::canvas, stream, [&] {
+      compose_canvases(stream, protocol_, bank_.view(), key_, step, first, scenes, normalization_, canvases_);
+    });
+  }
+
+  [[nodiscard]] DeviceSpan<const Box> boxes() const override { return scenes_.boxes; }
+  [[nodiscard]] DeviceSpan<const std::int32_t> labels() const override { return scenes_.labels; }
+  [[nodiscard]] int capacity() const override { return protocol_.max_glyphs; }
+  [[nodiscard]] std::size_t bytes() const override { return scenes_.bytes() + canvases_.size() * sizeof(float); }
+
+ private:
+  Protocol protocol_;
+  const GlyphBank& bank_;
+  std::uint64_t key_;
+  Normalization normalization_;
+  Scenes scenes_;
+};
+
+class StoredFeed final : public CanvasFeed {
+ public:
+  StoredFeed(Device device, const CanvasStore& store, const GatherOrder& order, int n, Normalization normalization)
+      : CanvasFeed(device, n, std::size_t(store.view().height) * store.view().width),
+        store_(store.view()),
+        order_(order),
+        normalization_(normalization),
+        boxes_(device, std::size_t(n) * store_.capacity),
+        labels_(device, std::size_t(n) * store_.capacity),
+        counts_(device, n) {}
+
+  void fill(Stream& stream, const std::uint64_t* step, int first, DeviceSpan<std::int32_t> unplaced,
+            StageClock* clock) override {
+    timed(clock, Stage::canvas, stream, [&] {
+      fill_bytes(stream, unplaced.data, 0, unplaced.size * sizeof(std::int32_t));
+      gather_canvases(stream, store_, order_, step, first, n_, normalization_, canvases_, boxes_, labels_, counts_,
+                      store_.capacity);
+    });
+  }
+
+  [[nodiscard]] DeviceSpan<const Box> boxes() const override { return boxes_; }
+  [[nodiscard]] DeviceSpan<const std::int32_t> labels() const override { return labels_; }
+  [[nodiscard]] int capacity() const override { return store_.capacity; }
+  [[nodiscard]] std::size_t bytes() const override {
+    return canvases_.size() * sizeof(float) + boxes_.size() * sizeof(Box) +
+           (labels_.size() + counts_.size()) * sizeof(std::int32_t);
+  }
+
+ private:
+  CanvasStoreView store_;
+  GatherOrder order_;
+  Normalization normalization_;
+  Buffer<Box> boxes_;
+  Buffer<std::int32_t> labels_, counts_;
+};
+
+}  // namespace
+
+std::unique_ptr<CanvasFeed> make_composed_feed(Device device, const Protocol& protocol, const GlyphBank& bank,
+                                               std::uint64_t key, int n, Normalization normalization) {
+  return std::make_unique<ComposedFeed>(device, protocol, bank, key, n, normalization);
+}
+
+std::unique_ptr<CanvasFeed> make_stored_feed(Device device, const CanvasStore& store, const GatherOrder& order, int n,
+                                             Normalization normalization) {
+  return std::make_unique<StoredFeed>(device, store, order, n, normalization);
+}
+
+std::vector<std::vector<LabelledBox>> labels_of(Stream& stream, const CanvasFeed& feed) {
+  const auto labels = download(stream, feed.labels());
+  const auto boxes = download(stream, feed.boxes());
+  std::vector<std::vector<LabelledBox>> result(feed.size());
+  for (int canvas = 0; canvas < feed.size(); ++canvas)
+    for (std::size_t slot = std::size_t(canvas) * feed.capacity(); slot < std::size_t(canvas + 1) * feed.capacity();
+         ++slot)
+      if (labels[slot] >= 0) result[canvas].push_back({labels[slot], boxes[slot]});
+  return result;
+}
+
+}  // namespace gridspot

@@ -1,0 +1,53 @@
+#pragma once
+// A classifier measured on labelled canvases: which glyph is shown, or which glyphs are on the canvas.
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "eval/test_canvases.h"
+#include "io/json.h"
+
+namespace gridspot {
+
+/// Of the canvases (all that follows): a canvas has a class if an object of it is there, and the class is found if it
+/// has the highest output (cross entropy) or its probability is at least 0.5 (multi-label).
+struct ClassCounts {
+  std::string name;
+  std::int64_t present = 0, found = 0, right = 0;  ///< right: present and found
+  [[nodiscard]] double precision() const { return found > 0 ? double(right) / double(found) : 0; }
+  [[nodiscard]] double recall() const { return present > 0 ? double(right) / double(present) : 0; }
+  [[nodiscard]] double f1() const { return present + found > 0 ? 2 * double(right) / double(present + found) : 0; }
+};
+
+struct ClassifierEvaluation {
+  bool multi_label = false;
+  std::int64_t canvases = 0;
+  std::int64_t right = 0;  ///< canvases of which exactly the classes that are there were found
+  std::vector<ClassCounts> per_class;
+  std::vector<std::vector<std::int64_t>> confusion;  ///< [true class][found class]; empty with multi-label
+  double seconds = 0;
+  bool stopped = false;  ///< by the signal; nothing else is filled in then
+
+  /// The accuracy; with multi-label the share of exact matches.
+  [[nodiscard]] double accuracy() const { return canvases > 0 ? double(right) / double(canvases) : 0; }
+  [[nodiscard]] double macro_f1() const;  ///< mean over the classes
+  [[nodiscard]] double micro_f1() const;  ///< of the counts of all classes
+};
+
+/// weights: the network's flat buffer. Canvases 0 ... count - 1; does not depend on `threads` (0: one for each
+/// processor; CUDA uses one). A `stop_signal` that is not 0 ends it early. Throws InvalidInput where network and
+/// canvases do not fit together, the network is no classifier, or a canvas of a network that finds one class shows none
+/// or several.
+ClassifierEvaluation evaluate_classifier(const NetworkSpec& network, const std::vector<float>& weights, Device device,
+                                         const TestCanvases& canvases, int count, int threads = 0,
+                                         const std::atomic<int>* stop_signal = nullptr);
+
+/// Keys: task ("digits" or "canvases"), canvases, accuracy or exact_match, macro_F1, micro_F1 (multi-label), per_class
+/// (name, present, found, precision, recall, F1) and confusion_matrix (one class).
+Json to_json(const ClassifierEvaluation& evaluation);
+
+/// A line a class in columns, and one for all. Ends in a line end.
+std::string to_table(const ClassifierEvaluation& evaluation);
+
+}  // namespace gridspot

@@ -1,0 +1,121 @@
+#include "train/recipes.h"
+
+#include <algorithm>
+#include <map>
+
+#include "gridspot/error.h"
+
+namespace gridspot {
+
+namespace {
+
+struct Recipe {
+  std::string_view protocol;
+  int batch;
+  std::uint64_t steps, warmup;
+  float peak;
+  std::uint64_t checkpoint_every;
+};
+
+const Recipe& recipe_of(std::string_view preset) {
+  static const std::map<std::string_view, Recipe> recipes{{"quick", {"quick-64", 64, 1000, 100, 6e-3f, 500}},
+                                                          {"small", {"seed-224", 32, 5000, 200, 2e-3f, 500}},
+                                                          {"seed", {"seed-224", 16, 1250, 60, 1e-3f, 50}},
+                                                          {"seed-fc", {"seed-224", 16, 1250, 60, 1e-3f, 50}}};
+  const auto found = recipes.find(preset);
+  return found != recipes.end() ? found->second : recipes.at("small");
+}
+
+std::uint64_t steps_for(std::uint64_t canvases, int batch) { return (canvases + batch - 1) / batch; }
+
+}  // namespace
+
+Task task_of(const NetworkSpec& network) {
+  if (!network.detector.classifies_only()) return Task::detection;
+  return network.detector.class_loss == ClassLoss::multi_label ? Task::canvases : Task::digits;
+}
+
+RunConfig default_config(std::string_view preset) {
+  RunConfig config;
+  config.gridspot = GRIDSPOT_VERSION;
+  config.network = load_network(std::string(preset));
+  const Recipe& recipe = recipe_of(preset);
+  config.protocol = find_protocol(recipe.protocol);
+  config.batch = recipe.batch;
+  config.steps = recipe.steps;
+  config.checkpoint_every = recipe.checkpoint_every;
+  config.optimizer.weight_decay = 1e-4f;
+  config.optimizer.clip_norm = 5;
+  config.optimizer.ema_decay = 0.998f;
+  config.optimizer.schedule = {.kind = ScheduleKind::cosine, .peak = recipe.peak, .warmup = recipe.warmup};
+  return config;
+}
+
+NetworkSpec classifier_of(const NetworkSpec& network, Task task) {
+  require(task != Task::detection, "a classifier learns digits or canvases, not detection");
+  constexpr int pooled = 7, hidden = 128;
+  NetworkSpec classifier = network;
+  const int classes = network.detector.classes;
+  classifier.head = {FullyConnectedLayer{hidden}, FullyConnectedLayer{classes, Activation::none}};
+  if (task == Task::digits) {
+    const Protocol digits = find_protocol("digits-28");
+    classifier.name += "-digits";
+    classifier.input.height = digits.height;
+    classifier.input.width = digits.width;
+    classifier.detector = {.cells = 1, .predictors = 0, .classes = classes};
+  } else {
+    classifier.name += "-canvases";
+    const ImageShape features = layers_of(network).at(network.backbone.size() - 1).output;
+    classifier.head.insert(classifier.head.begin(),
+                           AveragePoolLayer{std::min(pooled, features.height), std::min(pooled, features.width)});
+    classifier.detector = {.cells = 1, .predictors = 0, .classes = classes, .class_loss = ClassLoss::multi_label};
+  }
+  layers_of(classifier);
+  return classifier;
+}
+
+RunConfig pretrain_config(Task task, std::string_view preset) {
+  RunConfig config = default_config(preset);
+  require(!config.network.backbone.empty(), "network '" + config.network.name + "' has no backbone to be trained");
+  config.network = classifier_of(config.network, task);
+  if (task == Task::digits) {
+    config.protocol = find_protocol("digits-28");
+    config.protocol.max_shear = 0.15f;
+    config.batch = 128;
+    config.epoch_canvases = 60000;
+    config.optimizer.weight_decay = 5e-4f;
+    config.optimizer.schedule.peak = 3e-3f;
+    config.optimizer.schedule.warmup = 200;
+    config.steps = steps_for(20 * config.epoch_canvases, config.batch);
+    config.checkpoint_every = steps_for(config.epoch_canvases, config.batch);
+    config.validation.every_epochs = 1;
+    config.validation.count = 2000;
+  }
+  return config;
+}
+
+RunConfig study_config(StudyRecipe recipe, std::string_view preset, std::string_view protocol, int epochs,
+                       int epoch_canvases) {
+  RunConfig config = default_config(preset);
+  config.protocol = find_protocol(protocol);
+  config.epoch_canvases = epoch_canvases;
+  config.batch = 16;
+  config.steps = steps_for(std::uint64_t(epochs) * epoch_canvases, config.batch);
+  config.checkpoint_every = steps_for(epoch_canvases, config.batch);
+  config.validation.every_epochs = 1;
+  config.optimizer.schedule.warmup = 30;
+  if (recipe == StudyRecipe::original) {
+    config.network.detector.class_loss = ClassLoss::mse;
+    config.network.detector.size_coding = SizeCoding::linear;
+    config.objectness_prior = 0.5f;
+    config.loss = {.box_loss = BoxLoss::mse};
+    config.evaluation.report_threshold = 0.1f;  // a softmax over values near 0 and 1 ends at 0.23
+    config.optimizer.kind = OptimizerKind::adam;
+    config.optimizer.clip_norm = 1;
+    config.optimizer.ema_decay = 0;
+    config.optimizer.schedule = {.kind = ScheduleKind::constant, .peak = 1e-3f};
+  }
+  return config;
+}
+
+}  // namespace gridspot

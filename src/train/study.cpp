@@ -1,0 +1,261 @@
+#include "train/study.h"
+
+#include <algorithm>
+
+#include "gridspot/error.h"
+#include "io/atomic_file.h"
+#include "io/enum_name.h"
+#include "io/object_reader.h"
+#include "train/model_evaluation.h"
+#include "train/run_folder.h"
+#include "train/training_run.h"
+
+namespace gridspot {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::array recipe_names{EnumName{std::string_view("original"), StudyRecipe::original},
+                                  EnumName{std::string_view("best"), StudyRecipe::best}};
+
+std::string description(char model, const StudySettings& settings) {
+  const std::string epochs = std::to_string(settings.pretrain_epochs);
+  if (model == 'A')
+    return "pre-trained on " +
+           (settings.pretrain_images > 0 ? std::to_string(settings.pretrain_images) + " canvases, " + epochs + " epochs"
+                                         : epochs + " epochs of fresh canvases") +
+           ", multi-label";
+  if (model == 'B') return "pre-trained on single glyphs, " + std::to_string(settings.digit_epochs) + " epochs";
+  return "fresh";
+}
+
+std::string backbone_folder(char model) { return model == 'A' ? "backbone-canvases" : "backbone-digits"; }
+
+RunConfig model_config(const StudySettings& settings) {
+  const RunConfig usual = default_config(settings.preset);
+  const std::string protocol = settings.protocol.empty() ? usual.protocol.name : settings.protocol;
+  const int epoch = settings.images > 0 ? settings.images : settings.epoch_canvases;
+  RunConfig config = study_config(settings.recipe, settings.preset, protocol, settings.milestones.back(), epoch);
+  config.data = settings.data;
+  config.device = settings.device;
+  config.seed = settings.seed;
+  config.training_set.images = settings.images;
+  config.evaluation.count = settings.evaluation_count;
+  return config;
+}
+
+RunConfig backbone_config(const StudySettings& settings, Task task) {
+  RunConfig config = pretrain_config(task, settings.preset);
+  const RunConfig models = model_config(settings);
+  config.data = settings.data;
+  config.device = settings.device;
+  config.seed = settings.seed;
+  config.evaluation.count = settings.evaluation_count;
+  int epochs = settings.digit_epochs;
+  if (task == Task::canvases) {
+    config.protocol = models.protocol;
+    config.batch = models.batch;
+    config.optimizer = models.optimizer;
+    config.training_set.images = settings.pretrain_images;
+    config.epoch_canvases = settings.pretrain_images > 0 ? settings.pretrain_images : settings.epoch_canvases;
+    epochs = settings.pretrain_epochs;
+  }
+  config.steps = (std::uint64_t(epochs) * config.epoch_canvases + config.batch - 1) / config.batch;
+  return config;
+}
+
+/// One study at work: each step looks whether it was done before.
+class Study {
+ public:
+  Study(const StudySettings& settings, const StudyOptions& options)
+      : settings_(settings),
+        options_(options),
+        device_(parse_device(settings.device)),
+        train_{.glyphs = load_glyphs(settings.data, Split::train), .canvases = {}, .validation = {}},
+        test_(load_glyphs(settings.data, Split::test)) {}
+
+  bool run() {
+    for (const char model : settings_.models)
+      if (model != 'C' && !make_backbone(model)) return false;
+    for (const int milestone : settings_.milestones)
+      for (const char model : settings_.models)
+        if (!reach(model, milestone)) return false;
+    return true;
+  }
+
+ private:
+  [[nodiscard]] bool stopped() const { return options_.stop_signal && *options_.stop_signal != 0; }
+  void say(const std::string& text) const {
+    if (options_.log) *options_.log << text << '\n';
+  }
+
+  /// Begins the run in a folder of the study, or goes on with it. False: stopped.
+  bool train(const fs::path& folder, RunConfig config, std::uint64_t until) {
+    const bool resumes = fs::exists(folder / "config.json");
+    if (resumes)
+      config = read_run_config(folder);
+    else if (config.network.detector.classes != train_.glyphs.classes())
+      config.network = with_classes(config.network, train_.glyphs.classes());
+    const RunSummary summary = run_training(config, train_,
+                                            {.folder = folder,
+                                             .resume = resumes,
+                                             .until = until,
+                                             .threads = options_.threads,
+                                             .log = options_.log,
+                                             .terminal = options_.terminal,
+                                             .stop_signal = options_.stop_signal});
+    return !summary.stopped && !stopped();
+  }
+
+  bool evaluate(const fs::path& model_path, const fs::path& folder, const Protocol& protocol,
+                const EvaluationSettings& settings) {
+    if (fs::exists(folder / "evaluation.json")) return true;
+    const Model model = load_model(model_path);
+    const auto evaluation = evaluate_model(model, device_, {protocol.name, protocol, test_, std::nullopt},
+                                           {.settings = settings,
+                                            .threads = options_.threads,
+                                            .stop_signal = options_.stop_signal,
+                                            .folder = folder});
+    return !evaluation.stopped();
+  }
+
+  bool make_backbone(char model) {
+    const fs::path folder = options_.folder / backbone_folder(model);
+    const RunConfig config = backbone_config(settings_, model == 'A' ? Task::canvases : Task::digits);
+    const fs::path result = folder / "evaluation" / "final" / config.protocol.name;
+    if (fs::exists(result / "evaluation.json")) return true;
+    say(std::string("Backbone of ") + model + ": " + description(model, settings_));
+    return train(folder, config, 0) && evaluate(folder / "model.safetensors", result, config.protocol, config.evaluation);
+  }
+
+  bool reach(char model, int milestone) {
+    const fs::path folder = options_.folder / std::string(1, model);
+    RunConfig config = model_config(settings_);
+    const std::string name = "epoch-" + std::to_string(milestone);
+    const fs::path saved = folder / (name + ".safetensors"), results = folder / "evaluation" / name;
+    if (!fs::exists(saved)) {
+      say(std::string("Model ") + model + " (" + description(model, settings_) + ") to epoch " +
+          std::to_string(milestone));
+      if (model != 'C') config.backbone.file = options_.folder / backbone_folder(model) / "model.safetensors";
+      const std::uint64_t until = (std::uint64_t(milestone) * config.epoch_canvases + config.batch - 1) / config.batch;
+      if (!train(folder, config, until)) return false;
+      constexpr std::size_t max_model_bytes = std::size_t{1} << 34;
+      write_file_atomically(saved, read_file(folder / "model.safetensors", max_model_bytes));
+    }
+    for (const std::string& protocol : study_protocols(config))
+      if (!evaluate(saved, results / protocol, find_protocol(protocol), config.evaluation)) return false;
+    return true;
+  }
+
+  const StudySettings& settings_;
+  const StudyOptions& options_;
+  Device device_;
+  TrainingData train_;
+  GlyphSet test_;
+};
+
+void check(const StudySettings& settings) {
+  require(!settings.milestones.empty() && settings.milestones.front() > 0 &&
+              std::is_sorted(settings.milestones.begin(), settings.milestones.end()),
+          "a study's milestones must be epochs in rising order");
+  require(!settings.models.empty() && settings.models.find_first_not_of("ABC") == std::string::npos,
+          "a study's models must be among A, B and C, found '" + settings.models + "'");
+}
+
+}  // namespace
+
+std::vector<std::string> study_protocols(const RunConfig& config) {
+  std::vector<std::string> names{config.protocol.name};
+  const Protocol overlap = find_protocol("overlap-224");
+  if (overlap.name != config.protocol.name && overlap.height == config.network.input.height &&
+      overlap.width == config.network.input.width)
+    names.push_back(overlap.name);
+  return names;
+}
+
+Json study_json(const StudySettings& settings) {
+  const RunConfig config = model_config(settings);
+  Json models = Json::array(), backbones = Json::array();
+  for (const char model : settings.models) {
+    models.push_back(
+        {{"name", std::string(1, model)}, {"folder", std::string(1, model)}, {"backbone", description(model, settings)}});
+    if (model != 'C')
+      backbones.push_back({{"name", model == 'A' ? "canvases" : "digits"}, {"folder", backbone_folder(model)}});
+  }
+  return {{"gridspot", GRIDSPOT_VERSION},
+          {"preset", settings.preset},
+          {"protocol", config.protocol.name},
+          {"recipe", name_of(recipe_names, settings.recipe)},
+          {"data", settings.data},
+          {"device", settings.device},
+          {"seed", settings.seed},
+          {"images", settings.images},
+          {"epoch_canvases", settings.epoch_canvases},
+          {"milestones", settings.milestones},
+          {"evaluation_count", settings.evaluation_count},
+          {"pretrain_images", settings.pretrain_images},
+          {"pretrain_epochs", settings.pretrain_epochs},
+          {"digit_epochs", settings.digit_epochs},
+          {"evaluations", study_protocols(config)},
+          {"models", models},
+          {"backbones", backbones}};
+}
+
+StudySettings read_study(const fs::path& folder) {
+  constexpr std::size_t max_bytes = 1 << 20;
+  const fs::path path = folder / "study.json";
+  const Json json = parse_json(read_file(path, max_bytes), path.string());
+  ObjectReader reader(json, path.string());
+  StudySettings settings;
+  std::string version;
+  std::vector<std::string> evaluations;
+  reader.require("gridspot", version);
+  reader.require("preset", settings.preset);
+  reader.require("protocol", settings.protocol);
+  reader.require("recipe", settings.recipe, all(recipe_names));
+  reader.require("data", settings.data);
+  reader.require("device", settings.device);
+  reader.require("seed", settings.seed, 0, max_seed);
+  reader.require("images", settings.images, 0);
+  reader.require("epoch_canvases", settings.epoch_canvases, 1);
+  reader.require("milestones", settings.milestones, 1);
+  reader.require("evaluation_count", settings.evaluation_count, 1);
+  reader.require("pretrain_images", settings.pretrain_images, 0);
+  reader.require("pretrain_epochs", settings.pretrain_epochs, 1);
+  reader.require("digit_epochs", settings.digit_epochs, 1);
+  reader.read("evaluations", evaluations);
+  settings.models.clear();
+  for (ObjectReader& model : reader.objects("models")) {
+    std::string name, rest;
+    model.require("name", name);
+    model.read("folder", rest);
+    model.read("backbone", rest);
+    model.finish();
+    settings.models += name;
+  }
+  reader.objects("backbones");
+  reader.finish();
+  check(settings);
+  return settings;
+}
+
+bool run_study(const StudySettings& asked, const StudyOptions& options) {
+  check(asked);
+  StudySettings settings = asked;
+  settings.protocol = model_config(asked).protocol.name;
+  settings.device = to_string(parse_device(asked.device));
+  const fs::path path = options.folder / "study.json";
+  if (fs::exists(path)) {
+    require(read_study(options.folder) == settings,
+            options.folder.string() + " holds a study with other settings; choose another folder");
+  } else {
+    std::error_code error;
+    fs::create_directories(options.folder, error);
+    if (error) throw IoError("the study's folder " + options.folder.string() + " cannot be created: " + error.message());
+    write_file_atomically(path, to_text(study_json(settings)));
+  }
+  return Study(settings, options).run();
+}
+
+}  // namespace gridspot

@@ -1,0 +1,56 @@
+#include "train/validator.h"
+
+#include "eval/classifier_evaluation.h"
+#include "eval/protocol_evaluation.h"
+
+namespace gridspot {
+
+Validator::Validator(const RunConfig& config, const TrainingData& data, const GlyphBank* glyphs, int threads)
+    : config_(config), threads_(threads), device_(parse_device(config.device)) {
+  if (config.validation.every_epochs == 0) return;
+  Stream stream(device_);
+  if (data.validation) {
+    store_ = std::make_unique<CanvasStore>(stream, *data.validation);
+    canvases_ = {.store = store_.get()};
+  } else if (!data.canvases) {
+    if (glyphs == nullptr) bank_ = std::make_unique<GlyphBank>(stream, data.glyphs);
+    canvases_ = {.glyphs = glyphs ? glyphs : bank_.get(),
+                 .protocol = config.protocol,
+                 .split = Split::validation,
+                 .seed = config.validation.seed};
+  }
+}
+
+bool Validator::is_due(std::uint64_t step) const {
+  if (!canvases_ || step == 0) return false;
+  const auto rounds = [&](std::uint64_t steps) {
+    return steps * config_.batch / (config_.epoch_canvases * config_.validation.every_epochs);
+  };
+  return rounds(step) > rounds(step - 1) || step == config_.steps;
+}
+
+std::optional<Json> Validator::measure(const std::vector<float>& weights, const std::atomic<int>* stop_signal) {
+  if (config_.network.detector.classifies_only()) {
+    const auto result = evaluate_classifier(config_.network, weights, device_, *canvases_, config_.validation.count,
+                                            threads_, stop_signal);
+    if (result.stopped) return std::nullopt;
+    if (result.multi_label) return Json{{"exact_match", result.accuracy()}, {"macro_F1", result.macro_f1()}};
+    return Json{{"accuracy", result.accuracy()}};
+  }
+  EvaluationSettings settings = config_.evaluation;
+  settings.count = config_.validation.count;
+  const auto result =
+      evaluate_detector(config_.network, weights, device_, *canvases_, settings, threads_, stop_signal);
+  if (result.stopped) return std::nullopt;
+  return Json{{"mAP50", result.evaluation.map50},
+              {"mAP50_95", result.evaluation.map50_95},
+              {"class_accuracy", result.class_accuracy}};
+}
+
+double Validator::score(const Json& measures) {
+  for (const char* key : {"mAP50_95", "macro_F1", "accuracy"})
+    if (measures.contains(key)) return measures.at(key).get<double>();
+  return 0;
+}
+
+}  // namespace gridspot

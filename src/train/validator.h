@@ -1,0 +1,43 @@
+#pragma once
+// Finds the best model of a run.
+#include <atomic>
+#include <memory>
+#include <optional>
+
+#include "data/canvas_store.h"
+#include "data/glyph_bank.h"
+#include "eval/test_canvases.h"
+#include "io/json.h"
+#include "train/run_config.h"
+#include "train/training_run.h"
+
+namespace gridspot {
+
+/// Measures a run's models on canvases that neither training nor testing sees: the validation split of a folder, or
+/// canvases of the protocol's validation seed space.
+class Validator {
+ public:
+  /// `glyphs`, where the trainer has them on the device already, must outlive it; may be null.
+  Validator(const RunConfig& config, const TrainingData& data, const GlyphBank* glyphs, int threads);
+
+  /// After this step: every validation.every_epochs epochs and after the last step; never with a folder that has no
+  /// validation split.
+  [[nodiscard]] bool is_due(std::uint64_t step) const;
+
+  /// Detectors: mAP50, mAP50_95, class_accuracy; classifiers: accuracy, or exact_match and macro_F1. Nothing when the
+  /// signal stopped it.
+  std::optional<Json> measure(const std::vector<float>& weights, const std::atomic<int>* stop_signal);
+
+  /// What is to be highest: mAP50_95, accuracy or macro_F1 of one of measure()'s results.
+  [[nodiscard]] static double score(const Json& measures);
+
+ private:
+  const RunConfig& config_;
+  int threads_;
+  Device device_;
+  std::unique_ptr<GlyphBank> bank_;
+  std::unique_ptr<CanvasStore> store_;
+  std::optional<TestCanvases> canvases_;
+};
+
+}  // namespace gridspot
