@@ -25,4 +25,16 @@ struct GatherOrder {
   int batch = 1;
 };
 
+/// How a stored canvas is changed. All 0: not at all.
+struct Augmentation {
+  float scale = 0;    ///< the canvas is scaled about its centre by a factor log-uniform in [1 / (1 + scale), 1 + scale]
+  float shift = 0;    ///< then moved along each axis, pixels, uniform in +-
+  float overlay = 0;  ///< probability that a second canvas of the store, changed in its own way, is added to it
+  [[nodiscard]] constexpr bool is_none() const { return scale == 0 && shift == 0 && overlay == 0; }
+};
+
+inline constexpr float most_scale = 0.5f, most_shift = 64;
+/// An object of which less than this share of the box remains on the canvas, or whose centre leaves it, loses its label.
+inline constexpr float least_remaining_share = 0.5f;
+
 }  // namespace gridspot

@@ -7,12 +7,10 @@
 #include "device/kernel.h"
 #include "kernels/canvas_store.h"
 #include "kernels/pack.h"
-#include "kernels/permutation.h"
+#include "kernels/store_order.h"
 #if GRIDSPOT_HOST_PASS
-#include <cmath>
-
 #include "kernels/gather.h"
-#include "kernels/grid_check.h"
+#include "kernels/store_check.h"
 #endif
 
 namespace gridspot {
@@ -46,11 +44,7 @@ struct GatherCanvases {
   }
 
   __device__ std::uint32_t item_of(unsigned place) const {
-    const auto count = static_cast<std::uint32_t>(store.count);
-    const std::uint64_t position =
-        *step * static_cast<std::uint64_t>(order.batch) + static_cast<std::uint64_t>(first_canvas) + place;
-    const auto place_of_epoch = static_cast<std::uint32_t>(position % count);
-    return order.shuffle ? Permutation{order.key, position / count, count}(place_of_epoch) : place_of_epoch;
+    return gridspot::item_of(order, store.count, *step, static_cast<std::uint64_t>(first_canvas) + place);
   }
 
   __device__ void copy_pixels(std::size_t item, std::size_t place, unsigned part) const {
@@ -85,44 +79,13 @@ struct GatherCanvases {
 GRIDSPOT_KERNEL(GatherCanvases)
 
 #if GRIDSPOT_HOST_PASS
-namespace {
-constexpr const char* caller = "gather_canvases";
-
-void require_store(const CanvasStoreView& store) {
-  require_that(store.count > 0 && store.height > 0 && store.width > 0, caller, ": the store is empty: ", store.count,
-               " canvases of ", store.height, " x ", store.width);
-  require_at_least(caller, "the store's capacity", store.capacity, 0);
-}
-
-void require_places(const GatherOrder& order, int first_canvas, int n) {
-  require_at_least(caller, "batch", order.batch, 1);
-  require_at_least(caller, "first_canvas", first_canvas, 0);
-  require_at_least(caller, "n", n, 0);
-  require_that(n <= order.batch - first_canvas, caller, ": a batch has ", order.batch, " canvases; ", n, " from ",
-               first_canvas, " on are beyond it");
-}
-
-void require_normalization(Normalization normalization) {
-  require_that(
-      normalization.deviation > 0 && std::isfinite(normalization.deviation) && std::isfinite(normalization.mean),
-      caller, ": the normalisation needs a finite mean and a positive, finite deviation, found ", normalization.mean,
-      " and ", normalization.deviation);
-}
-}  // namespace
-
 void gather_canvases(Stream& stream, const CanvasStoreView& store, const GatherOrder& order, const std::uint64_t* step,
                      int first_canvas, int n, Normalization normalization, DeviceSpan<float> canvas,
                      DeviceSpan<Box> boxes, DeviceSpan<std::int32_t> labels, DeviceSpan<std::int32_t> counts,
                      int capacity) {
-  require_store(store);
-  require_places(order, first_canvas, n);
-  require_normalization(normalization);
-  require_at_least(caller, "capacity", capacity, store.capacity);
+  require_stored_batch("gather_canvases", store, order, first_canvas, n, normalization,
+                       {canvas.size, boxes.size, labels.size, counts.size}, capacity, store.capacity);
   const std::size_t places = std::size_t(n), size = std::size_t(store.height) * store.width;
-  require_elements(caller, "canvas", canvas.size, places * size);
-  require_elements(caller, "boxes", boxes.size, places * capacity);
-  require_elements(caller, "labels", labels.size, places * capacity);
-  require_elements(caller, "counts", counts.size, places);
   using Kernel = GatherCanvases;
   const unsigned blocks =
       blocks_for(size, std::size_t{Kernel::max_block_threads} * Kernel::packs_per_thread * pack_width);

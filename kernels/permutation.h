@@ -6,10 +6,6 @@
 
 namespace gridspot {
 
-/// What the draws of a permutation are for: they share no counter with those of a canvas (see Purpose), whatever the
-/// key.
-inline constexpr Purpose ordering_purpose{4};
-
 /// Maps 0 ... count - 1 onto itself, one to one, for any count in [1, 2^32): a function of (key, epoch, count, place)
 /// alone. An epoch is below 2^56.
 ///
@@ -40,7 +36,7 @@ struct Permutation {
     const std::uint32_t mask = (1u << bits) - 1;
     std::uint32_t left = place >> bits, right = place & mask;
     for (std::uint32_t round = 0; round < rounds; ++round) {
-      const std::uint32_t drawn = CanvasRandom{key, epoch, round}.draw(ordering_purpose, right).x & mask;
+      const std::uint32_t drawn = CanvasRandom{key, epoch, round}.draw(Purpose::ordering, right).x & mask;
       const std::uint32_t mixed_half = left ^ drawn;
       left = right;
       right = mixed_half;

@@ -74,7 +74,7 @@ Command add_study(CLI::App& app) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   count("--pretrain-epochs", settings.pretrain_epochs, "epochs of A's backbone");
-  count("--digit-epochs", settings.digit_epochs, "epochs of B's backbone, of 60,000 glyphs");
+  count("--digit-epochs", settings.digit_epochs, "epochs of B's backbone, each as many as there are glyphs");
   app.add_option("--models", settings.models, "which of A, B and C")->capture_default_str();
   app.add_option("--data", settings.data, "glyphs: auto, builtin, mnist, fashion-mnist or a folder")
       ->capture_default_str();

@@ -84,14 +84,21 @@ void print_plan(const RunConfig& config, const TrainingData& data, const Options
     std::cout << std::setw(14) << bytes.get<std::size_t>() << " bytes  " << purpose << '\n';
 }
 
-/// A new run's classes are those of its data, and its epochs as long as its fixed set.
+/// A new run's classes are those of its data, and its epochs as long as its fixed set, or as there are glyphs.
 void adapt(RunConfig& config, const TrainingData& data, const Options& options) {
   const int classes = static_cast<int>(data.class_names().size());
   if (config.network.detector.classes != classes) config.network = with_classes(config.network, classes);
   if (!data.canvases) config.data = data.source();
+  const std::uint64_t usual_epochs = config.steps * config.batch / config.epoch_canvases;
+  std::uint64_t epochs = options.epochs;
   const int fixed = data.canvases ? data.canvases->count() : config.training_set.images;
-  if (fixed > 0) config.epoch_canvases = std::uint64_t(fixed);
-  if (options.epochs > 0) config.steps = (options.epochs * config.epoch_canvases + config.batch - 1) / config.batch;
+  if (fixed > 0) {
+    config.epoch_canvases = std::uint64_t(fixed);
+  } else if (options.task == Task::digits) {
+    config.epoch_canvases = std::uint64_t(data.glyphs.count());
+    if (options.steps == 0 && epochs == 0) epochs = usual_epochs;
+  }
+  if (epochs > 0) config.steps = (epochs * config.epoch_canvases + config.batch - 1) / config.batch;
 }
 
 int evaluate(const RunConfig& config, const Options& options, const std::filesystem::path& folder, Device device,

@@ -1,5 +1,7 @@
 #include "data/canvas_feed.h"
 
+#include "kernels/augment.h"
+
 namespace gridspot {
 
 namespace {
@@ -41,27 +43,34 @@ class ComposedFeed final : public CanvasFeed {
 
 class StoredFeed final : public CanvasFeed {
  public:
-  StoredFeed(Device device, const CanvasStore& store, const GatherOrder& order, int n, Normalization normalization)
+  StoredFeed(Device device, const CanvasStore& store, const GatherOrder& order, int n, Normalization normalization,
+             const Augmentation& augmentation)
       : CanvasFeed(device, n, std::size_t(store.view().height) * store.view().width),
         store_(store.view()),
         order_(order),
         normalization_(normalization),
-        boxes_(device, std::size_t(n) * store_.capacity),
-        labels_(device, std::size_t(n) * store_.capacity),
+        augmentation_(augmentation),
+        capacity_(augmentation.overlay > 0 ? 2 * store_.capacity : store_.capacity),
+        boxes_(device, std::size_t(n) * capacity_),
+        labels_(device, std::size_t(n) * capacity_),
         counts_(device, n) {}
 
   void fill(Stream& stream, const std::uint64_t* step, int first, DeviceSpan<std::int32_t> unplaced,
             StageClock* clock) override {
     timed(clock, Stage::canvas, stream, [&] {
       fill_bytes(stream, unplaced.data, 0, unplaced.size * sizeof(std::int32_t));
-      gather_canvases(stream, store_, order_, step, first, n_, normalization_, canvases_, boxes_, labels_, counts_,
-                      store_.capacity);
+      if (augmentation_.is_none())
+        gather_canvases(stream, store_, order_, step, first, n_, normalization_, canvases_, boxes_, labels_, counts_,
+                        capacity_);
+      else
+        augment_canvases(stream, store_, order_, augmentation_, step, first, n_, normalization_, canvases_, boxes_,
+                         labels_, counts_, capacity_);
     });
   }
 
   [[nodiscard]] DeviceSpan<const Box> boxes() const override { return boxes_; }
   [[nodiscard]] DeviceSpan<const std::int32_t> labels() const override { return labels_; }
-  [[nodiscard]] int capacity() const override { return store_.capacity; }
+  [[nodiscard]] int capacity() const override { return capacity_; }
   [[nodiscard]] std::size_t bytes() const override {
     return canvases_.size() * sizeof(float) + boxes_.size() * sizeof(Box) +
            (labels_.size() + counts_.size()) * sizeof(std::int32_t);
@@ -71,6 +80,8 @@ class StoredFeed final : public CanvasFeed {
   CanvasStoreView store_;
   GatherOrder order_;
   Normalization normalization_;
+  Augmentation augmentation_;
+  int capacity_;
   Buffer<Box> boxes_;
   Buffer<std::int32_t> labels_, counts_;
 };
@@ -83,8 +94,8 @@ std::unique_ptr<CanvasFeed> make_composed_feed(Device device, const Protocol& pr
 }
 
 std::unique_ptr<CanvasFeed> make_stored_feed(Device device, const CanvasStore& store, const GatherOrder& order, int n,
-                                             Normalization normalization) {
-  return std::make_unique<StoredFeed>(device, store, order, n, normalization);
+                                             Normalization normalization, const Augmentation& augmentation) {
+  return std::make_unique<StoredFeed>(device, store, order, n, normalization, augmentation);
 }
 
 std::vector<std::vector<LabelledBox>> labels_of(Stream& stream, const CanvasFeed& feed) {

@@ -39,9 +39,9 @@ class CanvasFeed {
 std::unique_ptr<CanvasFeed> make_composed_feed(Device device, const Protocol& protocol, const GlyphBank& bank,
                                                std::uint64_t key, int n, Normalization normalization);
 
-/// The set's canvases in `order`. `store` must outlive the feed.
+/// The set's canvases in `order`, changed by `augmentation`. `store` must outlive the feed.
 std::unique_ptr<CanvasFeed> make_stored_feed(Device device, const CanvasStore& store, const GatherOrder& order, int n,
-                                             Normalization normalization);
+                                             Normalization normalization, const Augmentation& augmentation = {});
 
 /// The labels of the canvases that were filled last; synchronises.
 std::vector<std::vector<LabelledBox>> labels_of(Stream& stream, const CanvasFeed& feed);

@@ -95,7 +95,8 @@ std::vector<std::string> bin_labels(const eval::RecallBin& bin, double step) {
 
 std::string recall_chart(const std::string& description, const std::string& x_name,
                          const std::vector<eval::RecallBin>& bins, double step) {
-  BarChart chart{.description = description, .y = {"recall", 0, 1}, .x_name = x_name, .bars = {}};
+  const Axis recall_axis{"recall", 0, 1};
+  BarChart chart{.description = description, .y = recall_axis, .x_name = x_name, .bars = {}};
   for (const auto& bin : bins) {
     const double recall = bin.value();
     auto labels = bin_labels(bin, step);
@@ -153,8 +154,10 @@ std::string confusion_table(const EvaluationEntry& evaluation) {
   for (std::size_t i = 0; i < std::min(most, confusions.size()); ++i)
     content.rows.push_back(
         {name(confusions[i].true_class), name(confusions[i].found_class), count_cell(confusions[i].count)});
-  return "<figure>" + table(content) + "<figcaption>The most frequent class errors." + from(evaluation) +
-         "</figcaption></figure>\n";
+  return "<figure>" + table(content) +
+         "<figcaption>The most frequent class errors; the confusion matrix, where a "
+         "detection takes an object whatever their classes, may count others." +
+         from(evaluation) + "</figcaption></figure>\n";
 }
 
 std::string evaluation_part(const EvaluationEntry& evaluation, ImageStore& images) {

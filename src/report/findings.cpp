@@ -111,7 +111,8 @@ Finding commonest_error(const Leader& first) {
   if (!confusions.empty()) {
     const auto name = [&](int id) { return evaluation.per_class[static_cast<std::size_t>(id)].name; };
     finding.text += " The class error made most often is " + name(confusions[0].true_class) + " taken for " +
-                    name(confusions[0].found_class) + ", " + number(confusions[0].count) + " times.";
+                    name(confusions[0].found_class) + ", " +
+                    (confusions[0].count == 1 ? "once" : number(confusions[0].count) + " times") + ".";
   }
   return finding;
 }

@@ -9,13 +9,18 @@
 namespace gridspot::report {
 namespace {
 
+/// In units of a frame's thickness; a label's width in units of its size.
+constexpr double label_size = 9, label_width = 3.7;
+
 /// A frame in its colour over a wider dark one, so that it shows on dark and on light ground.
-std::string frame(const PixelBox& box, double thickness, const char* kind) {
+std::string frame(const PixelBox& box, double thickness, const char* kind, bool dashed = false) {
   const std::string place = "x=\"" + coordinate(box.x) + "\" y=\"" + coordinate(box.y) + "\" width=\"" +
                             coordinate(std::max(0.0, box.width)) + "\" height=\"" +
                             coordinate(std::max(0.0, box.height)) + "\"";
   return "<rect class=\"under\" " + place + " stroke-width=\"" + coordinate(2.2 * thickness) + "\"/><rect class=\"" +
-         kind + "\" " + place + " stroke-width=\"" + coordinate(thickness) + "\"/>";
+         kind + "\" " + place + " stroke-width=\"" + coordinate(thickness) + "\"" +
+         (dashed ? " stroke-dasharray=\"" + coordinate(3 * thickness) + " " + coordinate(2 * thickness) + "\"" : "") +
+         "/>";
 }
 
 std::string text_style(double size) {
@@ -30,16 +35,16 @@ std::string draw_truth(const EvaluationEntry& evaluation, const CanvasRecord& ca
   std::string svg;
   for (std::size_t i = 0; i < canvas.objects.size(); ++i) {
     const auto& box = canvas.objects[i];
-    svg += frame(box, unit, "truth");
+    svg += frame(box, unit, "truth", true);
     if (!canvas.verdicts.found[i])
       svg += svg_text(box.x + 2 * unit, box.bottom() - 2.5 * unit, "truth-text",
-                      class_name(evaluation, canvas.object_classes[i]), text_style(10 * unit));
+                      class_name(evaluation, canvas.object_classes[i]), text_style(label_size * unit));
   }
   return svg;
 }
 
 std::string draw_predictions(const EvaluationEntry& evaluation, const CanvasRecord& canvas, double unit) {
-  const double size = 9 * unit;
+  const double size = label_size * unit;
   std::string svg;
   for (std::size_t i = canvas.detections.size(); i-- > 0;) {  // the highest score on top
     const auto& box = canvas.detections[i];
@@ -48,7 +53,7 @@ std::string draw_predictions(const EvaluationEntry& evaluation, const CanvasReco
     std::snprintf(score, sizeof score, " %.2f", static_cast<double>(canvas.scores[i]));
     const double above = box.y - 2 * unit;
     svg += frame(box, unit, right ? "right" : "wrong") +
-           svg_text(std::clamp(box.x, 0.0, std::max(0.0, canvas.size.width - 3 * size)),
+           svg_text(std::clamp(box.x, 0.0, std::max(0.0, canvas.size.width - label_width * size)),
                     above > size ? above : box.y + size + unit, right ? "right-text" : "wrong-text",
                     class_name(evaluation, canvas.detection_classes[i]) + score, text_style(size));
   }
@@ -74,7 +79,7 @@ std::string errors_text(const eval::ErrorCounts& counts) {
 
 std::string canvas_figure(const EvaluationEntry& evaluation, const ShownCanvas& shown, ImageStore& images) {
   const auto& canvas = shown.record;
-  const double unit = std::max(canvas.size.width, canvas.size.height) / 140.0;
+  const double unit = std::max(canvas.size.width, canvas.size.height) / 180.0;
   const auto& counts = evaluation.record.failures.canvases[static_cast<std::size_t>(canvas.canvas)].counts;
   const std::string caption = std::to_string(canvas.canvas) + ": " + errors_text(counts);
   return figure(svg_frame(canvas.size.width, canvas.size.height, "canvas", "Canvas " + caption,

@@ -176,7 +176,11 @@ const EvaluationEntry* last_evaluation(const RunEntry& run, const std::string& p
 }
 
 std::vector<std::string> protocols_of(const Report& report) {
-  std::vector<std::string> protocols = report.study ? report.study->evaluations : std::vector<std::string>();
+  std::vector<std::string> protocols;
+  if (report.study)
+    protocols = report.study->evaluations;
+  else if (!report.models.empty() && last_evaluation(report.models[0], report.models[0].protocol) != nullptr)
+    protocols.push_back(report.models[0].protocol);
   for (const auto& model : report.models)
     for (const auto& entry : model.evaluations)
       if (std::find(protocols.begin(), protocols.end(), entry.record.protocol) == protocols.end())

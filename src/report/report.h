@@ -76,7 +76,8 @@ const EvaluationEntry* find_evaluation(const RunEntry& run, std::uint64_t epoch,
 /// The last one on a protocol; null without it.
 const EvaluationEntry* last_evaluation(const RunEntry& run, const std::string& protocol);
 
-/// The protocols of all models' evaluations: the study's in its order, then others as they come.
+/// The protocols of all models' evaluations: the study's in its order (of a run: that it was trained on), then
+/// others as they come.
 std::vector<std::string> protocols_of(const Report& report);
 /// The study's milestones and those epochs that were evaluated, rising.
 std::vector<std::uint64_t> epochs_of(const Report& report);

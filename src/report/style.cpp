@@ -31,7 +31,7 @@ code { font-family: ui-monospace, monospace; font-size: 0.92em; overflow-wrap: a
 .panel { background: var(--panel); border-radius: 8px; padding: 6px 18px; }
 .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 360px), 1fr)); gap: 8px 28px; }
 .grid > figure, .gallery > figure { min-width: 0; }
-.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(160px, 1fr)); gap: 12px; }
+.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(190px, 1fr)); gap: 12px; }
 .worst { grid-template-columns: repeat(auto-fill, minmax(min(100%, 240px), 1fr)); }
 figure { margin: 12px 0; }
 figcaption { margin-top: 4px; }
@@ -76,7 +76,7 @@ line.mark { stroke: var(--muted); stroke-width: 1; stroke-dasharray: 2 3; }
 .canvas image { image-rendering: auto; }
 .canvas rect { fill: none; }
 .canvas .under { stroke: #000; stroke-opacity: 0.55; }
-.canvas .truth { stroke: #f0e442; stroke-dasharray: 4 3; }
+.canvas .truth { stroke: #f0e442; }
 .canvas .right { stroke: #56b4e9; }
 .canvas .wrong { stroke: #ff7a1a; }
 .canvas text { font-family: system-ui, sans-serif; font-weight: 600; paint-order: stroke; stroke: #000; stroke-opacity: 0.8; }
@@ -87,6 +87,8 @@ line.mark { stroke: var(--muted); stroke-width: 1; stroke-dasharray: 2 3; }
   .gallery { grid-template-columns: repeat(2, 1fr); gap: 8px; }
   .worst { grid-template-columns: 1fr; }
   th, td { padding: 4px 8px; }
+  .chart text { font-size: 14px; }
+  .chart .small { font-size: 12.5px; }
 }
 @media print {
   details > *:not(summary) { display: block; }

@@ -22,8 +22,8 @@ void save_checkpoint(const std::filesystem::path& path, const RunConfig& config,
 /// configuration.
 TrainerState load_checkpoint(const std::filesystem::path& path, const RunConfig& config);
 
-/// The folder of a run's checkpoints: step-00000500.safetensors and so on, and `latest.safetensors`, a symbolic link to
-/// the newest. One thread at a time.
+/// The folder of a run's checkpoints: step-000000000500.safetensors and so on, and `latest.safetensors`, a symbolic
+/// link to the newest. One thread at a time.
 class CheckpointFolder {
  public:
   /// `keep`: how many of the newest checkpoints remain.

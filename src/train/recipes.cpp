@@ -104,6 +104,8 @@ RunConfig study_config(StudyRecipe recipe, std::string_view preset, std::string_
   config.checkpoint_every = steps_for(epoch_canvases, config.batch);
   config.validation.every_epochs = 1;
   config.optimizer.schedule.warmup = 30;
+  if (recipe == StudyRecipe::best)
+    config.training_set.augmentation = {.scale = 0.1f, .shift = float(config.protocol.width / 14), .overlay = 0.5f};
   if (recipe == StudyRecipe::original) {
     config.network.detector.class_loss = ClassLoss::mse;
     config.network.detector.size_coding = SizeCoding::linear;

@@ -1,5 +1,6 @@
 #include "train/run_config.h"
 
+#include "gridspot/error.h"
 #include "io/enum_name.h"
 
 namespace gridspot {
@@ -29,10 +30,18 @@ Json protocol_json(const Protocol& protocol) {
           {"inversion", json_number(protocol.inversion)}};
 }
 
+Protocol named_protocol(const ObjectReader& reader, const std::string& name) {
+  try {
+    return find_protocol(name);
+  } catch (const InvalidInput& error) {
+    reader.fail("name", std::string("is unknown: ") + error.what());
+  }
+}
+
 Protocol read_protocol(ObjectReader reader) {
   std::string name;
   reader.require("name", name);
-  Protocol protocol = find_protocol(name);
+  Protocol protocol = named_protocol(reader, name);
   reader.read("box", protocol.box, all(box_kinds));
   reader.read("shear", protocol.max_shear, 0, 1);
   reader.read("clutter", protocol.max_clutter, 0, most_clutter);
@@ -120,7 +129,12 @@ void read_evaluation(ObjectReader reader, EvaluationSettings& evaluation) {
 }
 
 Json training_set_json(const TrainingSet& set) {
-  return {{"images", set.images}, {"folder", set.folder}, {"digest", set.digest}, {"strict", set.strict}, {"shuffle", set.shuffle}};
+  return {{"images", set.images}, {"folder", set.folder}, {"digest", set.digest}, {"strict", set.strict},
+          {"shuffle", set.shuffle},
+          {"augmentation",
+           {{"scale", json_number(set.augmentation.scale)},
+            {"shift", json_number(set.augmentation.shift)},
+            {"overlay", json_number(set.augmentation.overlay)}}}};
 }
 
 void read_training_set(ObjectReader reader, TrainingSet& set) {
@@ -129,6 +143,13 @@ void read_training_set(ObjectReader reader, TrainingSet& set) {
   reader.read("digest", set.digest);
   reader.read("strict", set.strict);
   reader.read("shuffle", set.shuffle);
+  if (reader.has("augmentation")) {
+    ObjectReader augmentation = reader.object("augmentation");
+    augmentation.read("scale", set.augmentation.scale, 0, most_scale);
+    augmentation.read("shift", set.augmentation.shift, 0, most_shift);
+    augmentation.read("overlay", set.augmentation.overlay, 0, 1);
+    augmentation.finish();
+  }
   reader.finish();
 }
 

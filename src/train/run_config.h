@@ -7,6 +7,7 @@
 
 #include "eval/protocol_evaluation.h"
 #include "gridspot/protocol.h"
+#include "kernels/canvas_store.h"
 #include "kernels/loss.h"
 #include "kernels/optimizer.h"
 #include "nn/network_spec.h"
@@ -20,6 +21,7 @@ struct TrainingSet {
   std::string digest;  ///< SHA-256 of the canvases and labels; a repeated run refuses others
   bool strict = false;  ///< a pair of image and label that breaks a rule is an error; else it is left out
   bool shuffle = true;  ///< a new order in every epoch, a function of the seed; else that of the set
+  Augmentation augmentation;  ///< of each canvas, each time anew
   [[nodiscard]] bool is_fixed() const { return images > 0 || !folder.empty(); }
 };
 

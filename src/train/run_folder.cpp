@@ -17,7 +17,9 @@ constexpr std::size_t max_log_bytes = std::size_t{1} << 34;
 // Shortest text that reads back as the same float.
 std::string text(float value) { return json_number(value).dump(); }
 
-float number(const Json& value) { return value.is_null() ? std::numeric_limits<float>::quiet_NaN() : value.get<float>(); }
+float number(const Json& value) {
+  return value.is_null() ? std::numeric_limits<float>::quiet_NaN() : value.get<float>();
+}
 
 StepMetrics metrics_of(const Json& line) {
   return {.objectness = number(line.at("objectness")),

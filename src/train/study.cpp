@@ -45,7 +45,7 @@ RunConfig model_config(const StudySettings& settings) {
   return config;
 }
 
-RunConfig backbone_config(const StudySettings& settings, Task task) {
+RunConfig backbone_config(const StudySettings& settings, Task task, int glyphs) {
   RunConfig config = pretrain_config(task, settings.preset);
   const RunConfig models = model_config(settings);
   config.data = settings.data;
@@ -53,6 +53,7 @@ RunConfig backbone_config(const StudySettings& settings, Task task) {
   config.seed = settings.seed;
   config.evaluation.count = settings.evaluation_count;
   int epochs = settings.digit_epochs;
+  if (task == Task::digits) config.epoch_canvases = glyphs;
   if (task == Task::canvases) {
     config.protocol = models.protocol;
     config.batch = models.batch;
@@ -122,7 +123,7 @@ class Study {
 
   bool make_backbone(char model) {
     const fs::path folder = options_.folder / backbone_folder(model);
-    const RunConfig config = backbone_config(settings_, model == 'A' ? Task::canvases : Task::digits);
+    const RunConfig config = backbone_config(settings_, model == 'A' ? Task::canvases : Task::digits, train_.glyphs.count());
     const fs::path result = folder / "evaluation" / "final" / config.protocol.name;
     if (fs::exists(result / "evaluation.json")) return true;
     say(std::string("Backbone of ") + model + ": " + description(model, settings_));

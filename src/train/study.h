@@ -25,7 +25,7 @@ struct StudySettings {
   int evaluation_count = 1000;          ///< canvases
   int pretrain_images = 1000;           ///< fixed canvases that A's backbone learns from; 0: fresh ones
   int pretrain_epochs = 10;             ///< of epoch_canvases canvases
-  int digit_epochs = 5;                 ///< of 60,000 glyphs, for B's backbone
+  int digit_epochs = 5;                 ///< each as many as there are glyphs, for B's backbone
   std::string models = "ABC";           ///< those that are trained
   bool operator==(const StudySettings&) const = default;
 };

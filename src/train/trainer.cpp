@@ -80,7 +80,8 @@ Trainer::Trainer(RunConfig config, const CanvasSet& canvases, int threads)
                           .shuffle = config_.training_set.shuffle,
                           .batch = config_.batch};
   make_replicas([&](int count) {
-    return make_stored_feed(device_, *store_, order, count, {config_.network.mean, config_.network.deviation});
+    return make_stored_feed(device_, *store_, order, count, {config_.network.mean, config_.network.deviation},
+                            config_.training_set.augmentation);
   });
 }
 

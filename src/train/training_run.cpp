@@ -68,7 +68,8 @@ class TrainingRun {
     start_ = Clock::now();
     const std::uint64_t end = options_.until > 0 ? std::min(options_.until, config_.steps) : config_.steps;
     if (is_unvalidated()) validate();
-    if (trainer_->steps_done() == 0 && summary_.first_step == 0) checkpoint();
+    // Of a resumed run the same again: the one before may have been stopped between the checkpoint and its link.
+    checkpoint();
     while (trainer_->steps_done() < end && !summary_.stopped) step(end);
     finish();
     return summary_;
@@ -257,7 +258,7 @@ DataYaml read_folder_yaml(const std::filesystem::path& folder) {
 }
 
 CanvasSet read_split(const std::filesystem::path& folder, YoloSplit split, const NetworkSpec& network, Device device,
-                        bool strict, std::ostream* log) {
+                     bool strict, std::ostream* log) {
   Stream stream(device);
   YoloFolder read = read_yolo_folder(stream, folder, split, network.input.height, network.input.width, strict);
   if (log && !read.skipped.empty()) {

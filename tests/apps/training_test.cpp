@@ -221,7 +221,7 @@ TEST_F(Training, ASignalStopsTheEvaluationToo) {
   const auto folder = folder_ / "run";
   const auto result = run_gridspot({"train", "--preset", "quick", "--data", "builtin", "--set", "batch=16", "--steps",
                                     "2", "--set", "evaluation.count=1000000", "--out", folder.string()},
-                                   SIGINT, folder / "model.safetensors");
+                                   SIGINT, folder / "checkpoints/step-000000000002.safetensors");
   EXPECT_EQ(result.exit_code, 130);
   EXPECT_THAT(result.error, HasSubstr("Stopped before the evaluation"));
   EXPECT_FALSE(std::filesystem::exists(folder / "evaluation/final/quick-64/evaluation.json"));
@@ -257,34 +257,6 @@ TEST_F(Training, EvalHasTheKeysThatOthersRead) {
   const auto one = run_gridspot({"eval", (folder_ / "run/model.safetensors").string(), "--data", "builtin", "--count",
                                  "40", "--json", "--threads", "1"});
   EXPECT_EQ(json["mAP50"], parse_json(one.out, "eval")["mAP50"]) << "the number of threads changed the result";
-}
-
-TEST_F(Training, TrainsAndEvaluatesOnAFolder) {
-  const std::string set = (folder_ / "set").string();
-  const auto render = run_gridspot({"data", "render", "--protocol", "quick-64", "--count", "12", "--data", "builtin",
-                                    "--format", "yolo", "--out", set});
-  ASSERT_EQ(render.exit_code, 0) << render.error;
-  const auto trained = train("run", {"--dataset", set, "--json"});
-  ASSERT_EQ(trained.exit_code, 0) << trained.error;
-  EXPECT_EQ(parse_json(trained.out, "train")["images"], 8) << "evaluation.count of its val split";
-  EXPECT_TRUE(std::filesystem::exists(folder_ / "run/evaluation/final/val/evaluation.json"));
-  EXPECT_EQ(parse_json(file("run/config.json"), "config.json")["epoch_canvases"], 12);
-
-  const std::string model = (folder_ / "run/model.safetensors").string();
-  const auto named = run_gridspot({"eval", model, "--dataset", set, "--json"});
-  ASSERT_EQ(named.exit_code, 0) << named.error;
-  const Json json = parse_json(named.out, "eval");
-  EXPECT_EQ(json["protocol"], "val");
-  EXPECT_EQ(json["images"], 12) << "all there are";
-  const auto default_set = run_gridspot({"eval", model, "--json"});
-  EXPECT_EQ(parse_json(default_set.out, "eval")["mAP50"], json["mAP50"]) << "what it was trained on";
-
-  write_file_atomically(folder_ / "set/labels/000003.txt", "99 0.5 0.5 0.1 0.1\n");
-  const auto with_one_bad = run_gridspot({"eval", model, "--dataset", set, "--json"});
-  EXPECT_EQ(with_one_bad.exit_code, 0);
-  EXPECT_THAT(with_one_bad.error, HasSubstr("000003.txt"));
-  EXPECT_EQ(parse_json(with_one_bad.out, "eval")["images"], 11);
-  EXPECT_EQ(run_gridspot({"eval", model, "--dataset", set, "--strict"}).exit_code, 3);
 }
 
 TEST_F(Training, EvalUsesTheProtocolOfTheTrainingUnlessToldOtherwise) {

@@ -56,7 +56,7 @@ class CanvasFeedTest : public test::DeviceTest {
 GRIDSPOT_ON_EVERY_DEVICE(CanvasFeedTest);
 
 TEST_P(CanvasFeedTest, ComposedIsTheSourcesCanvases) {
-  constexpr int n = 5;
+  constexpr int n = 2;
   constexpr std::uint64_t seed = 3;
   Stream stream(device());
   const GlyphBank glyphs(stream, draw_builtin_glyphs(Split::train, 50));

@@ -11,6 +11,7 @@
 #include "io/json.h"
 #include "nn/network.h"
 #include "tests/io/temporary_folder.h"
+#include "tests/support/compare.h"
 
 namespace gridspot {
 namespace {
@@ -87,7 +88,8 @@ TEST(DetectorEvaluation, OfAStoreHasTheObjectsOfItsProtocol) {
   EXPECT_NEAR(stored.class_accuracy, composed.class_accuracy, 0.05);
 }
 
-// Unaltered glyphs are whole numbers of 1/255: the stored pixels are those that were composed.
+// Unaltered glyphs are whole numbers of 1/255: the stored pixels are those that were composed, but for the last bit of
+// their quotients.
 TEST(DetectorEvaluation, OfAStoreIsThatOfTheSamePixels) {
   const Fresh model(28);
   const Protocol protocol = unaltered(find_protocol("digits-28"));
@@ -95,7 +97,13 @@ TEST(DetectorEvaluation, OfAStoreIsThatOfTheSamePixels) {
   const auto composed =
       evaluate_on_protocol(model.spec, model.weights, Device{}, glyphs, protocol, {.count = count, .seed = seed});
   EXPECT_GT(composed.set.detections.size(), std::size_t(count));
-  expect_equal(evaluate_store(model, rendered(protocol, glyphs)), composed);
+  const auto stored = evaluate_store(model, rendered(protocol, glyphs));
+  EXPECT_EQ(objects_of(stored), objects_of(composed));
+  ASSERT_EQ(stored.set.detections.size(), composed.set.detections.size());
+  const auto numbers = detections_of(stored);
+  EXPECT_TRUE(test::matches(std::vector<float>(numbers.begin(), numbers.end()), detections_of(composed),
+                            test::float32_tolerance * 10));
+  EXPECT_EQ(stored.class_accuracy, composed.class_accuracy);
 }
 
 TEST(DetectorEvaluation, OfAFolderIsThatOfTheSetItWasWrittenFrom) {

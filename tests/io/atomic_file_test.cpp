@@ -61,6 +61,9 @@ class FaultyFileSystem : public FileSystem {
     renamed = true;
     return FileSystem::rename(from, to);
   }
+  int symlink(const char* target, const char* path) override {
+    return fails() ? -1 : FileSystem::symlink(target, path);
+  }
 
  private:
   bool fails() {
@@ -162,6 +165,65 @@ TEST(AtomicFile, NamesFileAndReason) {
   EXPECT_EQ(folder.names(), std::set<std::string>{"inner"});
 }
 
+TEST(AtomicLink, PointsWhereItIsToldAndIsReplaced) {
+  const test::TemporaryFolder folder;
+  FileSystem file_system;
+  put(folder / "one", "1");
+  put(folder / "two", "2");
+  link_atomically("one", folder / "latest", file_system);
+  EXPECT_EQ(get(folder / "latest"), "1");
+  link_atomically("two", folder / "latest", file_system);
+  EXPECT_EQ(std::filesystem::read_symlink(folder / "latest"), "two") << "as it was written, relative to the folder";
+  EXPECT_EQ(get(folder / "latest"), "2");
+  EXPECT_EQ(get(folder / "one"), "1") << "the link is replaced, not what it points to";
+  link_atomically("none", folder / "latest", file_system);
+  EXPECT_EQ(std::filesystem::read_symlink(folder / "latest"), "none");
+  EXPECT_EQ(folder.names(), (std::set<std::string>{"latest", "one", "two"}));
+}
+
+TEST(AtomicLink, ReplacesAFileAndWhatACrashLeft) {
+  const test::TemporaryFolder folder;
+  FileSystem file_system;
+  put(folder / "one", "1");
+  put(folder / "latest", "a file");
+  std::filesystem::create_symlink("nowhere", folder / "latest.tmp");
+  link_atomically("one", folder / "latest", file_system);
+  EXPECT_EQ(get(folder / "latest"), "1");
+  EXPECT_EQ(folder.names(), (std::set<std::string>{"latest", "one"}));
+}
+
+TEST(AtomicLink, KeepsTheOldLinkWhateverCallFails) {
+  for (int k = 1;; ++k) {
+    SCOPED_TRACE("call " + std::to_string(k));
+    const test::TemporaryFolder folder;
+    FileSystem healthy;
+    link_atomically("old", folder / "latest", healthy);
+    FaultyFileSystem file_system(k, EIO);
+    const auto message = message_of<IoError>([&] { link_atomically("new", folder / "latest", file_system); });
+    EXPECT_EQ(folder.names(), std::set<std::string>{"latest"});
+    EXPECT_EQ(std::filesystem::read_symlink(folder / "latest"), file_system.fault_met ? "old" : "new");
+    if (!file_system.fault_met) {
+      EXPECT_EQ(k, 3) << "symlink, rename";
+      break;
+    }
+    EXPECT_THAT(message, testing::AllOf(HasSubstr((folder / "latest").string()), HasSubstr("Input/output error")));
+  }
+}
+
+TEST(AtomicLink, NamesFileAndReason) {
+  const test::TemporaryFolder folder;
+  FileSystem file_system;
+  std::filesystem::create_directory(folder / "latest");
+  EXPECT_THAT(message_of<IoError>([&] { link_atomically("one", folder / "latest", file_system); }),
+              HasSubstr("latest: cannot put the new link in place: "));
+  EXPECT_EQ(folder.names(), std::set<std::string>{"latest"});
+  std::filesystem::create_directory(folder / "latest.tmp");
+  EXPECT_THAT(message_of<IoError>([&] { link_atomically("one", folder / "latest", file_system); }),
+              HasSubstr("latest: cannot remove an old temporary link: "));
+  EXPECT_THAT(message_of<IoError>([&] { link_atomically("one", folder / "none" / "latest", file_system); }),
+              HasSubstr("latest: cannot create a link: No such file or directory"));
+}
+
 TEST(ReadFile, ReadsUpToTheBound) {
   const test::TemporaryFolder folder;
   for (const std::size_t size : {0, 1, 4095, 4096, 4097, 100'000}) {
@@ -216,6 +278,31 @@ TEST(LineWriter, ReportsFailuresAndFinishesShortWrites) {
   FaultyFileSystem no_open(1, EACCES);
   EXPECT_THAT(message_of<IoError>([&] { LineWriter(folder / "log", no_open); }),
               HasSubstr("log: cannot open for appending: Permission denied"));
+}
+
+TEST(LineWriter, SynchronisesItsFile) {
+  class Watch : public FileSystem {
+   public:
+    int opened = -1, synchronised = -1, result = 0;
+    int open(const char* path, int flags, mode_t mode) override { return opened = FileSystem::open(path, flags, mode); }
+    int fsync(int file) override {
+      synchronised = file;
+      errno = EIO;
+      return result;
+    }
+  };
+  const test::TemporaryFolder folder;
+  Watch watch;
+  LineWriter writer(folder / "log", watch);
+  writer.write("line");
+  EXPECT_EQ(watch.synchronised, -1) << "a line does not wait for the disk";
+  writer.synchronize();
+  EXPECT_EQ(watch.synchronised, watch.opened);
+  watch.result = -1;
+  EXPECT_THAT(message_of<IoError>([&] { writer.synchronize(); }),
+              HasSubstr("log: cannot synchronise: Input/output error"));
+  writer.write("another");
+  EXPECT_EQ(get(folder / "log"), "line\nanother\n");
 }
 
 }  // namespace

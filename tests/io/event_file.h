@@ -2,6 +2,7 @@
 // Reads TensorBoard's event files for tests, from the definitions of TFRecord and protocol buffers alone.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <cstring>

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <bit>
+#include <cctype>
 #include <cmath>
 #include <cstring>
 
@@ -217,6 +218,82 @@ TEST(Safetensors, SurvivesEveryFlippedBitOfTheHeader) {
   }
   // Flips inside names and metadata can give another valid file; those of structure, sizes and dtypes cannot.
   EXPECT_GT(refused, static_cast<int>(length) * 4);
+}
+
+/// Bytes that are a good file without a digest.
+bool parses_without_digest(const std::string& bytes) {
+  try {
+    return !parse_safetensors(bytes, "model").metadata.contains(digest_key);
+  } catch (const CheckpointError&) {
+    return false;
+  }
+}
+
+TensorFile example_with_digest() {
+  TensorFile file = example();
+  file.metadata[digest_key] = "";
+  return file;
+}
+
+// Of Python's hashlib: sha256 of the file with zeros for the digest's digits.
+TEST(Safetensors, WritesTheFilesOwnDigest) {
+  const auto bytes = written({{{"a", {1}, {1.0f}}}, {{digest_key, "anything"}}});
+  const std::string digest = "3985d98d27a2d73c3e71339bed67d4f302ba0fcc5315e8f4c00ba815a099a769";
+  const std::string header =
+      R"({"__metadata__":{"sha256":")" + digest + R"("},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})";
+  EXPECT_EQ(bytes, file_of(header + std::string((8 - header.size() % 8) % 8, ' '), std::string("\0\0\x80\x3f", 4)));
+  const TensorFile read = parse_safetensors(bytes, "file");
+  EXPECT_EQ(read.metadata.at(digest_key), digest);
+  EXPECT_EQ(written(read), bytes) << "a digest that was read is replaced";
+}
+
+TEST(Safetensors, ADigestIsFoundAmongTextsLikeIt) {
+  TensorFile file = example_with_digest();
+  const std::string zeros(64, '0'), entry = "\"sha256\":\"" + zeros + "\"";
+  file.metadata["a"] = entry;  // before it in the header
+  file.metadata["z"] = entry;
+  file.metadata["sha25"] = file.metadata["sha2566"] = zeros;
+  file.tensors.push_back({"sha256", {1}, {1}});
+  file.tensors.push_back({entry, {1}, {1}});
+  const auto bytes = written(file);
+  EXPECT_EQ(refusal(bytes), "");
+  TensorFile read = parse_safetensors(bytes, "file");
+  EXPECT_NE(read.metadata.at(digest_key), zeros);
+  read.metadata[digest_key] = file.metadata[digest_key];
+  expect_equal(read, file);
+}
+
+TEST(Safetensors, AnyChangedBitBreaksTheDigest) {
+  const auto bytes = written(example_with_digest());
+  ASSERT_EQ(refusal(bytes), "");
+  for (std::size_t bit = 0; bit < bytes.size() * 8; ++bit) {
+    auto damaged = bytes;
+    damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << bit % 8));
+    const auto message = refusal(damaged);
+    // Without its key the digest is metadata as any other; the reader of a model or a checkpoint asks for the key.
+    const bool in_key = parses_without_digest(damaged);
+    EXPECT_EQ(message.empty(), in_key) << "bit " << bit;
+  }
+}
+
+TEST(Safetensors, RefusesADigestThatIsNone) {
+  const auto with = [](const std::string& digest) {
+    const std::string header = R"({"__metadata__":{"sha256":")" + digest + R"("}})";
+    return refusal(file_of(header));
+  };
+  const std::string right = "37f6cab6b4d660d9748878ee7a8a75df25468b81ed6ae160d24a9df1f7cce0ce";
+  EXPECT_EQ(with(right), "");
+  for (const std::string& wrong :
+       {std::string(), right.substr(1), right + "0", std::string(64, '0'), std::string(64, 'x')})
+    EXPECT_THAT(with(wrong),
+                AllOf(testing::StartsWith("model: "),
+                      testing::AnyOf(HasSubstr("'sha256' must be 64 digits"), HasSubstr("it was damaged or changed"))))
+        << wrong;
+  std::string upper = right;
+  for (char& c : upper) c = static_cast<char>(std::toupper(c));
+  EXPECT_THAT(with(upper), HasSubstr("it was damaged or changed")) << "the digits are lower-case";
+  const auto escaped = "\\u00" + std::string("3") + std::string(1, right[0]) + right.substr(1);
+  EXPECT_NE(with(escaped), "") << "the digits stand in the file as they are";
 }
 
 TEST(Safetensors, RefusesToWriteWhatItWouldNotRead) {

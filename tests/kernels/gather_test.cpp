@@ -136,8 +136,8 @@ TEST_P(Gather, MatchesTheReference) {
 
 TEST_P(Gather, EachEpochTakesEachItemOnceWhateverTheBatch) {
   Random random(2);
-  for (const int count : {1, 2, 5, 16, 23})
-    for (const int batch : {1, 3, 4, 16, 50})
+  for (const int count : {1, 5, 16})
+    for (const int batch : {1, 3, 16, 50})
       for (const bool shuffle : {false, true}) {
         Store store{count, 1, 1, 0, {}, {}, {}, std::vector<std::int32_t>(count, 0)};
         for (int item = 0; item < count; ++item) store.pixels.push_back(std::uint8_t(item));

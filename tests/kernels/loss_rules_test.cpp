@@ -46,7 +46,7 @@ TEST_P(LossRules, OfSeveralLabelsCountsEveryCellAndEachClassOnce) {
     const GridHead head{.cells = 2, .predictors = predictors, .classes = 3, .class_loss = ClassLoss::multi_label};
     const LossSettings settings{0, 0, 0, 3};
     // In cell 1 class 2 twice and class 0, in cell 2 class 1; an empty slot lies in cell 1 too.
-    LossInput in{head, settings, 2, 5, 4, {}, {-1, 1, 4, -1, -1, -1, -1, -1}, {}, {}};
+    LossInput in{head, settings, 2, 5, 4, {}, {-1, 0, 4, -1, -1, -1, -1, -1}, {}, {}};
     const Box upper_right{0.6f, 0.3f, 0.1f, 0.1f}, lower_left{0.2f, 0.9f, 0.1f, 0.1f};
     in.boxes = {upper_right, upper_right, upper_right, upper_right, lower_left};
     in.labels = {2, 0, -1, 2, 1};

@@ -40,10 +40,10 @@ struct State {
     return {weights, moment1, moment2, ema, decay_mask, shard_gradients, gradient, partial_norms, norm};
   }
 
-  void update(const OptimizerSettings& settings, const std::vector<float>& gradients) {
+  void update(const OptimizerSettings& settings, const std::vector<float>& gradients, std::uint64_t first_update = 0) {
     copy_to_device(stream, shard_gradients.data(), gradients.data(), gradients.size() * sizeof(float));
     reduce_gradients(stream, shards, buffers());
-    optimizer_step(stream, settings, step.data(), buffers());
+    optimizer_step(stream, settings, step.data(), buffers(), first_update);
     advance_step(stream, step.data());
   }
 
@@ -145,6 +145,37 @@ TEST_P(Optimizer, SettingsOffAndAtTheirEnds) {
     settings.schedule.peak = 0;
     check_trajectory(settings, 100, 2);
   }
+}
+
+// Parameters that were frozen: the bias correction counts their own updates, the schedule all steps.
+TEST_P(Optimizer, AFirstUpdateAfterOtherStepsFollowsTheReference) {
+  constexpr std::size_t count = 1000;
+  constexpr int updates = 6;
+  Random random(33);
+  const auto initial = random.uniforms(count);
+  std::vector<std::vector<float>> gradients(updates);
+  for (auto& g : gradients) g = random.uniforms(count);
+  for (OptimizerSettings settings : {adamw(), sgd()})
+    for (const std::uint64_t first : {std::uint64_t{1}, std::uint64_t{5}, std::uint64_t{1} << 40}) {
+      settings.clip_norm = 1;
+      settings.ema_decay = 0.05f;  // below what limits it at first, whichever steps that would count
+      const auto result = run([&](Stream& stream) {
+        State state(stream, initial, std::vector<std::uint8_t>(count, 1), 1);
+        state.step = upload(stream, std::vector<std::uint64_t>{first});
+        for (const auto& g : gradients) state.update(settings, g, first);
+        return state.everything();
+      });
+      reference::Optimizer reference(settings, test::to_double(initial), std::vector<std::uint8_t>(count, 1));
+      for (int i = 0; i < updates; ++i) {
+        const double rate = reference::learning_rate(settings.schedule, static_cast<double>(first) + i);
+        reference.settings.schedule = {.kind = ScheduleKind::constant, .peak = static_cast<float>(rate)};
+        reference.update(test::to_double(gradients[i]));
+      }
+      std::vector<double> expected{reference.norm};
+      for (const auto* part : {&reference.weights, &reference.moment1, &reference.moment2, &reference.ema})
+        expected.insert(expected.end(), part->begin(), part->end());
+      EXPECT_TRUE(test::matches(result, expected, test::float32_tolerance)) << "first update in step " << first;
+    }
 }
 
 TEST_P(Optimizer, AgreesWithTorch) {

@@ -242,7 +242,7 @@ std::vector<std::uint32_t> bits(const std::vector<float>& gradient, std::size_t 
 TEST_P(Executor, OfTheHeadAloneLeavesTheBackbonesGradientAsItIs) {
   Random random(12);
   std::vector<NetworkSpec> specs{load_network("quick")};
-  while (specs.size() < (on_cuda() ? 4 : 40)) specs.push_back(random_network(random));
+  while (specs.size() < (on_cuda() ? 4u : 40u)) specs.push_back(random_network(random));
   for (const NetworkSpec& spec : specs) {
     const Network network(spec);
     const int batch = random.integer(1, 3);

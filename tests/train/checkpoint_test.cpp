@@ -2,21 +2,19 @@
 
 #include <gmock/gmock.h>
 
-#include <cstring>
 #include <fstream>
-#include <sstream>
 
 #include "gridspot/error.h"
 #include "io/safetensors.h"
 #include "tests/io/temporary_folder.h"
 #include "tests/train/tiny_run.h"
-#include "train/model.h"
 
 namespace gridspot {
 namespace {
 
 namespace fs = std::filesystem;
 using test::content;
+using test::refusal;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
@@ -54,73 +52,11 @@ void expect_equal(const TrainerState& actual, const TrainerState& expected) {
   EXPECT_EQ(actual.average, expected.average);
 }
 
-/// The message of the CheckpointError that `load` throws; else what happened instead.
-template <class Load>
-std::string refusal(const Load& load) {
-  try {
-    load();
-  } catch (const CheckpointError& error) {
-    return error.exit_code() == ExitCode::checkpoint ? error.what() : "(another exit code)";
-  } catch (const std::exception& error) {
-    return std::string("(another exception) ") + error.what();
-  }
-  return "(it was accepted)";
-}
-
-/// Damages a file and heals it again.
-class Damage {
- public:
-  explicit Damage(fs::path path) : path_(std::move(path)), whole_(content(path_)) {}
-  ~Damage() { std::ofstream(path_, std::ios::binary) << whole_; }
-  Damage(const Damage&) = delete;
-  Damage& operator=(const Damage&) = delete;
-
-  [[nodiscard]] std::size_t size() const { return whole_.size(); }
-  [[nodiscard]] std::size_t header_size() const {
-    std::uint64_t length;
-    std::memcpy(&length, whole_.data(), sizeof length);
-    return sizeof length + length;
-  }
-  void flip(std::size_t bit) const { put(bit / 8, static_cast<char>(whole_[bit / 8] ^ (1 << bit % 8))); }
-  void heal(std::size_t bit) const { put(bit / 8, whole_[bit / 8]); }
-  void cut(std::size_t bytes) const { fs::resize_file(path_, bytes); }
-
- private:
-  void put(std::size_t place, char byte) const {
-    std::fstream(path_, std::ios::in | std::ios::out | std::ios::binary).seekp(std::streamoff(place)).put(byte);
-  }
-  fs::path path_;
-  std::string whole_;
-};
-
-/// Every bit of the header, one bit in 64 bytes of the data, and every length.
-template <class Load>
-void expect_damage_refused(const fs::path& path, const Load& load) {
-  ASSERT_EQ(refusal([&] { load(path); }), "(it was accepted)");
-  const Damage damage(path);
-  const auto expect_refused = [&](const std::string& what) {
-    const std::string message = refusal([&] { load(path); });
-    EXPECT_TRUE(message.starts_with(path.string())) << what << ": " << message;
-  };
-  for (std::size_t byte = 0; byte < damage.size() && !testing::Test::HasFailure();
-       byte += byte < damage.header_size() ? 1 : 64)
-    for (std::size_t bit = byte * 8; bit < byte * 8 + (byte < damage.header_size() ? 8 : 1); ++bit) {
-      damage.flip(bit);
-      expect_refused("bit " + std::to_string(bit % 8) + " of byte " + std::to_string(byte));
-      damage.heal(bit);
-    }
-  EXPECT_EQ(refusal([&] { load(path); }), "(it was accepted)") << "healed";
-  for (std::size_t length = damage.size(); length-- > 0 && !testing::Test::HasFailure();) {
-    damage.cut(length);
-    expect_refused(std::to_string(length) + " bytes");
-  }
-}
-
 class CheckpointFile : public testing::Test {
  protected:
   const test::TemporaryFolder temporary_;
   const fs::path path_ = temporary_ / "checkpoint.safetensors";
-  FileSystem file_system_;
+  test::QuickFileSystem file_system_;
   RunConfig config_ = test::shortest_config();
 };
 
@@ -156,21 +92,6 @@ TEST_F(CheckpointFile, HoldsPyTorchsTensorsAndTheRun) {
   EXPECT_EQ(file.tensors[0].shape, (std::vector<std::int64_t>{4, 1, 3, 3}));
 }
 
-TEST_F(CheckpointFile, AnyDamageIsRefused) {
-  save_checkpoint(path_, config_, state_of(config_, 5), file_system_);
-  expect_damage_refused(path_, [&](const fs::path& path) { load_checkpoint(path, config_); });
-}
-
-TEST_F(CheckpointFile, AnyDamageOfAModelIsRefused) {
-  save_model(path_, {.network = config_.network,
-                     .weights = state_of(config_, 5).weights,
-                     .classes = test::tiny_glyphs().class_names,
-                     .protocol = "quick-64",
-                     .step = 5,
-                     .config = "{}"});
-  expect_damage_refused(path_, [](const fs::path& path) { load_model(path); });
-}
-
 TEST_F(CheckpointFile, OneOfAnotherRunIsRefused) {
   save_checkpoint(path_, config_, state_of(config_, 5), file_system_);
   RunConfig other = config_;
@@ -187,7 +108,8 @@ TEST_F(CheckpointFile, OneThatIsNotWholeIsRefusedWithTheReason) {
     TensorFile file = good;
     change(file);
     write_safetensors(path_, file);
-    EXPECT_THAT(refusal([&] { load_checkpoint(path_, config_); }), AllOf(StartsWith(path_.string()), HasSubstr(reason)));
+    EXPECT_THAT(refusal([&] { load_checkpoint(path_, config_); }),
+                AllOf(StartsWith(path_.string()), HasSubstr(reason)));
   };
   expect_refused("the metadata has no 'sha256'", [](TensorFile& file) { file.metadata.erase("sha256"); });
   expect_refused("the metadata has no 'config'", [](TensorFile& file) { file.metadata.erase("config"); });
@@ -195,10 +117,12 @@ TEST_F(CheckpointFile, OneThatIsNotWholeIsRefusedWithTheReason) {
   for (const char* step : {"", "-1", "1.5", "12345678901234567890"})
     expect_refused("expected a number", [&](TensorFile& file) { file.metadata["step"] = step; });
   expect_refused("'moment1.head.conv1.bias' is missing", [](TensorFile& file) { file.tensors.pop_back(); });
-  expect_refused("'average.x' is not of this run",
-                 [](TensorFile& file) { file.tensors.push_back({"average.x", {1}, {0}}); });
-  expect_refused("'weights.backbone.conv1.bias' has shape [2, 2], the network needs [4]",
-                 [](TensorFile& file) { file.tensors[1].shape = {2, 2}; });
+  expect_refused("'average.x' is not of this run", [](TensorFile& file) {
+    file.tensors.push_back({"average.x", {1}, {0}});
+  });
+  expect_refused("'weights.backbone.conv1.bias' has shape [2, 2], the network needs [4]", [](TensorFile& file) {
+    file.tensors[1].shape = {2, 2};
+  });
   write_safetensors(path_, good);
   EXPECT_EQ(load_checkpoint(path_, config_).step, 5u);
   EXPECT_THROW(load_checkpoint(temporary_ / "none", config_), IoError);
@@ -257,48 +181,8 @@ TEST_F(CheckpointFolderTest, FindsTheNewestThatIsWhole) {
   expect_equal(newest().state.value(), state_of(config_, 3));
   fs::remove(folder_ / name("3"));
   EXPECT_FALSE(newest().state);
-  EXPECT_THAT(newest().refused, ElementsAre(StartsWith((folder_ / name("9")).string()),
-                                            StartsWith((folder_ / name("6")).string())));
-}
-
-class DamagedCheckpoints : public testing::Test {
- protected:
-  void SetUp() override {
-    run_training(config_, glyphs_, {.folder = temporary_ / "whole", .threads = 1});
-    expected_ = test::outcome_of(temporary_ / "whole");
-    run_training(config_, glyphs_, {.folder = run_, .until = 8, .threads = 1});
-    checkpoints_ = test::checkpoints_in(run_);
-    ASSERT_EQ(checkpoints_.size(), 2u) << "of the steps 6 and 8";
-  }
-
-  static void truncate(const fs::path& path) { fs::resize_file(path, fs::file_size(path) / 2); }
-
-  const test::TemporaryFolder temporary_;
-  const fs::path run_ = temporary_ / "run";
-  const GlyphSet glyphs_ = test::tiny_glyphs();
-  const RunConfig config_ = test::tiny_config();
-  test::Outcome expected_;
-  std::vector<fs::path> checkpoints_;
-};
-
-TEST_F(DamagedCheckpoints, TheOneBeforeIsTaken) {
-  truncate(checkpoints_[1]);
-  std::ostringstream log;
-  const RunSummary summary = run_training(read_run_config(run_), glyphs_,
-                                          {.folder = run_, .resume = true, .threads = 1, .log = &log});
-  EXPECT_EQ(summary.first_step, 6u);
-  EXPECT_THAT(log.str(), AllOf(HasSubstr("passed over"), HasSubstr(checkpoints_[1].string())));
-  EXPECT_EQ(test::difference(test::outcome_of(run_), expected_), "");
-}
-
-TEST_F(DamagedCheckpoints, NoneLeftIsAnErrorThatNamesThemAll) {
-  truncate(checkpoints_[0]);
-  std::ofstream(checkpoints_[1], std::ios::app) << '\0';
-  const auto before = test::outcome_of(run_);
-  EXPECT_THAT(refusal([&] { test::resume(run_, glyphs_); }),
-              AllOf(StartsWith((run_ / "checkpoints").string() + ": no checkpoint can be read:"),
-                    HasSubstr(checkpoints_[0].string() + ": "), HasSubstr(checkpoints_[1].string() + ": ")));
-  EXPECT_EQ(test::difference(test::outcome_of(run_), before), "") << "the rest must stay as it was";
+  EXPECT_THAT(newest().refused,
+              ElementsAre(StartsWith((folder_ / name("9")).string()), StartsWith((folder_ / name("6")).string())));
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 
 #include <cerrno>
+#include <fstream>
+#include <utility>
 
 #include "gridspot/error.h"
 #include "tests/io/temporary_folder.h"
@@ -18,13 +20,13 @@ using test::outcome_of;
 enum class Fault { open, write, short_write, fsync, close, rename, symlink, unlink };
 
 const char* name_of(Fault fault) {
-  constexpr const char* names[]{"open",  "write",  "write that is cut short", "fsync",
-                                "close", "rename", "symlink",                 "unlink"};
+  constexpr const char* names[]{"open",    "write", "write that is cut short", "fsync", "close", "rename",
+                                "symlink", "unlink"};
   return names[static_cast<int>(fault)];
 }
 
 /// The k-th call of a kind fails, once, as on a disk that is full (ENOSPC) or broken (EIO).
-class FaultyFileSystem : public FileSystem {
+class FaultyFileSystem : public test::QuickFileSystem {
  public:
   FaultyFileSystem(Fault fault, int k) : fault_(fault), k_(k) {}
   bool fault_met = false;
@@ -44,7 +46,7 @@ class FaultyFileSystem : public FileSystem {
     }
     return FileSystem::write(file, data, bytes);
   }
-  int fsync(int file) override { return fails(Fault::fsync, EIO) ? -1 : FileSystem::fsync(file); }
+  int fsync(int file) override { return fails(Fault::fsync, EIO) ? -1 : QuickFileSystem::fsync(file); }
   int close(int file) override {
     // As on Linux, the descriptor is gone even when close fails.
     const int result = FileSystem::close(file);
@@ -74,7 +76,7 @@ class FaultyFileSystem : public FileSystem {
 class FailingFiles : public testing::TestWithParam<Fault> {
  protected:
   void SetUp() override {
-    run_training(config_, glyphs_, {.folder = temporary_ / "whole", .threads = 1});
+    test::quick_run(config_, glyphs_, {.folder = temporary_ / "whole"});
     expected_ = outcome_of(temporary_ / "whole");
     ASSERT_EQ(expected_.size(), 7u);
   }
@@ -103,7 +105,7 @@ class FailingFiles : public testing::TestWithParam<Fault> {
     if (fs::exists(run / "config.json"))
       test::resume(run, glyphs_);
     else
-      run_training(config_, glyphs_, {.folder = run, .threads = 1});
+      test::quick_run(config_, glyphs_, {.folder = run});
     EXPECT_EQ(difference(outcome_of(run), expected_), "");
   }
 
@@ -135,10 +137,10 @@ TEST_P(FailingFiles, ARunLeavesNoDamageAndCanBeResumed) {
 }
 
 TEST_P(FailingFiles, AResumedRunLeavesNoDamageAndCanBeResumed) {
-  run_training(config_, glyphs_, {.folder = temporary_ / "paused", .until = 3, .threads = 1});
-  // What comes after the checkpoint is to be cut off.
+  test::quick_run(config_, glyphs_, {.folder = temporary_ / "paused", .until = 3});
+  // A line that was broken off is to be cut off.
   for (const char* name : {"metrics.jsonl", "results.csv", "validation.jsonl"})
-    LineWriter(temporary_ / "paused" / name).write("{\"step\": 4");
+    std::ofstream(temporary_ / "paused" / name, std::ios::app) << "{\"step\":4";
   bool fault_met = true;
   for (int k = 1; fault_met && !HasFailure(); ++k) {
     SCOPED_TRACE(std::string("the failing call is ") + name_of(GetParam()) + " number " + std::to_string(k));

@@ -22,7 +22,7 @@ using test::difference;
 using test::outcome_of;
 
 /// Kills its own process at the k-th call; when that is a write, after half of it.
-class DeadlyFileSystem : public FileSystem {
+class DeadlyFileSystem : public test::QuickFileSystem {
  public:
   explicit DeadlyFileSystem(int k) : k_(k) {}
 
@@ -37,7 +37,7 @@ class DeadlyFileSystem : public FileSystem {
   }
   int fsync(int file) override {
     die_in_time();
-    return FileSystem::fsync(file);
+    return QuickFileSystem::fsync(file);
   }
   int close(int file) override {
     die_in_time();

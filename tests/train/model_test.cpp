@@ -1,5 +1,5 @@
-#include "train/recipes.h"
 #include "train/model.h"
+#include "train/recipes.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -18,7 +18,7 @@ namespace {
 using testing::HasSubstr;
 constexpr std::size_t max_bytes = 64 << 20;
 
-class Checkpoint : public testing::Test {
+class ModelFile : public testing::Test {
  protected:
   void SetUp() override {
     path_ =
@@ -48,7 +48,7 @@ class Checkpoint : public testing::Test {
   Model model_;
 };
 
-TEST_F(Checkpoint, GivesBackWhatWasSaved) {
+TEST_F(ModelFile, GivesBackWhatWasSaved) {
   const Model loaded = load_model(path_);
   EXPECT_EQ(loaded.weights, model_.weights);
   EXPECT_EQ(loaded.classes, model_.classes);
@@ -58,19 +58,19 @@ TEST_F(Checkpoint, GivesBackWhatWasSaved) {
   EXPECT_EQ(to_json(loaded.network), to_json(model_.network));
 }
 
-TEST_F(Checkpoint, TheSameModelGivesTheSameBytes) {
+TEST_F(ModelFile, TheSameModelGivesTheSameBytes) {
   const std::string first = read_file(path_, max_bytes);
   save_model(path_, load_model(path_));
   EXPECT_EQ(read_file(path_, max_bytes), first);
 }
 
-TEST_F(Checkpoint, ConvolutionsHavePyTorchsShape) {
+TEST_F(ModelFile, ConvolutionsHavePyTorchsShape) {
   const TensorFile file = read_safetensors(path_);
   EXPECT_EQ(file.tensors[2].name, "backbone.conv2.weight");
   EXPECT_EQ(file.tensors[2].shape, (std::vector<std::int64_t>{32, 16, 3, 3}));
 }
 
-TEST_F(Checkpoint, DamagedOnesAreRefusedWithTheReason) {
+TEST_F(ModelFile, DamagedOnesAreRefusedWithTheReason) {
   const TensorFile good = read_safetensors(path_);
   for (const char* key : {"network", "classes", "protocol", "step", "config"}) {
     TensorFile file = good;
@@ -102,7 +102,7 @@ TEST_F(Checkpoint, DamagedOnesAreRefusedWithTheReason) {
   expect_refused(file, "the network needs [16, 1, 3, 3]");
 }
 
-TEST_F(Checkpoint, ATruncatedOneIsRefused) {
+TEST_F(ModelFile, ATruncatedOneIsRefused) {
   const std::size_t header_end = 8192;
   for (std::size_t length = std::filesystem::file_size(path_); length > 0;) {
     length -= std::min<std::size_t>(length, length <= header_end ? 1 : 1009);
@@ -111,7 +111,7 @@ TEST_F(Checkpoint, ATruncatedOneIsRefused) {
   }
 }
 
-TEST_F(Checkpoint, HoldsTheRunsConfiguration) {
+TEST_F(ModelFile, HoldsTheRunsConfiguration) {
   EXPECT_THROW(config_of(model_), CheckpointError);
   RunConfig config = default_config("quick");
   config.protocol.noise = 0.25f;
@@ -119,7 +119,7 @@ TEST_F(Checkpoint, HoldsTheRunsConfiguration) {
   EXPECT_EQ(config_of(model_).protocol.noise, 0.25f);
 }
 
-TEST_F(Checkpoint, AMissingFileIsNoCheckpointError) { EXPECT_THROW(load_model(path_.string() + ".missing"), IoError); }
+TEST_F(ModelFile, AMissingFileIsNoCheckpointError) { EXPECT_THROW(load_model(path_.string() + ".missing"), IoError); }
 
 }  // namespace
 }  // namespace gridspot

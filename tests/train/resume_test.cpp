@@ -20,7 +20,7 @@ using test::outcome_of;
 using testing::HasSubstr;
 
 /// Calls `action` when the k-th line is written to a log.
-class LineWatch : public FileSystem {
+class LineWatch : public test::QuickFileSystem {
  public:
   LineWatch(int k, std::function<void()> action) : k_(k), action_(std::move(action)) {}
   bool reached = false;
@@ -68,7 +68,7 @@ class Resume : public test::DeviceTest {
   }
 
   test::Outcome uninterrupted() {
-    run_training(config_, glyphs_, {.folder = temporary_ / "whole", .threads = 1});
+    test::quick_run(config_, glyphs_, {.folder = temporary_ / "whole"});
     const auto outcome = outcome_of(temporary_ / "whole");
     EXPECT_EQ(outcome.size(), 7u) << "every file of a run must be there";
     return outcome;
@@ -76,7 +76,7 @@ class Resume : public test::DeviceTest {
 
   RunSummary pause(const std::filesystem::path& run, std::uint64_t step, bool resume) {
     const RunConfig config = resume ? read_run_config(run) : config_;
-    return run_training(config, glyphs_, {.folder = run, .resume = resume, .until = step, .threads = 1});
+    return test::quick_run(config, glyphs_, {.folder = run, .resume = resume, .until = step});
   }
 
   /// Of the run that stops after each step alone, and of the run that stops after all of them.
@@ -138,8 +138,8 @@ TEST_P(Resume, EndsTheSameAfterASignalAtAnyLine) {
     const auto run = temporary_ / std::to_string(k);
     std::atomic<int> signal = 0;
     LineWatch watch(k, [&] { signal = 15; });
-    const RunSummary first = run_training(
-        config_, glyphs_, {.folder = run, .threads = 1, .stop_signal = &signal, .file_system = &watch});
+    const RunSummary first =
+        run_training(config_, glyphs_, {.folder = run, .threads = 1, .stop_signal = &signal, .file_system = &watch});
     reached = watch.reached;
     EXPECT_EQ(load_checkpoint(run / "checkpoints" / "latest.safetensors", read_run_config(run)).step, first.steps);
     EXPECT_EQ(load_model(run / "model.safetensors").step, first.steps);
@@ -158,9 +158,9 @@ TEST_P(Resume, AStoppedValidationIsMadeUpFor) {
   // The signal comes with the line of step 5, before the validation.
   std::atomic<int> signal = 0;
   LineWatch watch(1, [&] { signal = 2; });
-  const RunSummary stopped = run_training(
-      read_run_config(run), glyphs_,
-      {.folder = run, .resume = true, .threads = 1, .stop_signal = &signal, .file_system = &watch});
+  const RunSummary stopped =
+      run_training(read_run_config(run), glyphs_,
+                   {.folder = run, .resume = true, .threads = 1, .stop_signal = &signal, .file_system = &watch});
   EXPECT_TRUE(stopped.stopped);
   EXPECT_EQ(stopped.steps, 5u);
   EXPECT_EQ(test::content(run / "validation.jsonl"), "");
@@ -170,7 +170,7 @@ TEST_P(Resume, AStoppedValidationIsMadeUpFor) {
 }
 
 TEST_P(Resume, ChangesNothingInAFinishedRun) {
-  run_training(config_, glyphs_, {.folder = temporary_ / "run", .threads = 1});
+  test::quick_run(config_, glyphs_, {.folder = temporary_ / "run"});
   const auto every_file = [&] {
     test::Outcome files;
     for (const auto& entry : std::filesystem::recursive_directory_iterator(temporary_ / "run"))
@@ -186,6 +186,29 @@ TEST_P(Resume, ChangesNothingInAFinishedRun) {
   }
 }
 
+TEST_P(Resume, FailsAgainWhereTheLossWasNotFinite) {
+  // Without anything that bounds them, weights and gradients drive each other up.
+  for (LayerSpec& layer : config_.network.backbone) std::get<ConvolutionLayer>(layer).activation = Activation::none;
+  config_.steps = 60;
+  config_.optimizer = {.kind = OptimizerKind::sgd,
+                       .schedule = {.kind = ScheduleKind::constant, .peak = 1000, .steps = config_.steps}};
+  const auto run = temporary_ / "run";
+  const auto failure = [&](bool resume) {
+    try {
+      pause(run, config_.steps, resume);
+    } catch (const NumericalError& error) {
+      return std::string(error.what());
+    }
+    return std::string("(the run ended well)");
+  };
+  const std::string first = failure(false);
+  ASSERT_THAT(first, testing::StartsWith("step "));
+  EXPECT_THAT(first, testing::Not(testing::StartsWith("step 1:"))) << "there must be steps before";
+  const auto before = outcome_of(run);
+  EXPECT_EQ(failure(true), first);
+  EXPECT_EQ(difference(outcome_of(run), before), "") << "logs, model and checkpoints are those of the last good steps";
+}
+
 TEST_P(Resume, GoesOnFromTheConfigurationAlone) {
   const auto expected = uninterrupted();
   const auto run = temporary_ / "run";
@@ -198,7 +221,7 @@ TEST_P(Resume, GoesOnFromTheConfigurationAlone) {
 TEST_P(Resume, RefusesWhatIsNotTheRun) {
   const auto run = temporary_ / "run";
   const auto resume_with = [&](const RunConfig& config, const GlyphSet& glyphs) {
-    run_training(config, glyphs, {.folder = run, .resume = true, .threads = 1});
+    test::quick_run(config, glyphs, {.folder = run, .resume = true});
   };
   EXPECT_THAT([&] { resume_with(config_, glyphs_); },
               testing::ThrowsMessage<InvalidInput>(HasSubstr(run.string() + " holds no run")));

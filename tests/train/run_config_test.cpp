@@ -1,5 +1,5 @@
-#include "train/recipes.h"
 #include "train/run_config.h"
+#include "train/recipes.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -54,7 +54,19 @@ TEST(RunConfig, EverySettingSurvivesTheRoundTrip) {
                                "evaluation.nms_threshold=0.2",
                                "evaluation.class_agnostic=true",
                                "evaluation.capacity=50",
-                               "checkpoint_every=8"}) {
+                               "training_set.images=9",
+                               "training_set.folder=canvases",
+                               "training_set.digest=abc",
+                               "training_set.strict=true",
+                               "training_set.shuffle=false",
+                               "backbone.file=model.safetensors",
+                               "backbone.digest=def",
+                               "backbone.frozen_epochs=3",
+                               "validation.every_epochs=2",
+                               "validation.count=11",
+                               "validation.seed=12",
+                               "checkpoint_every=8",
+                               "keep_checkpoints=5"}) {
       const std::string before = to_json_text(config);
       set_value(config, change);
       EXPECT_NE(to_json_text(config), before) << change << " changed nothing";
@@ -69,7 +81,7 @@ TEST(RunConfig, EverySettingSurvivesTheRoundTrip) {
       if (key != "network" && key != "glyphs" && key != "gridspot" && !value.is_object()) {
         EXPECT_NE(changed[key], value) << key;
       }
-    for (const char* group : {"loss", "optimizer", "evaluation"})
+    for (const char* group : {"loss", "optimizer", "evaluation", "training_set", "backbone", "validation"})
       for (const auto& [key, value] : defaults[group].items())
         EXPECT_NE(changed[group][key], value) << group << "." << key;
   }
@@ -95,6 +107,19 @@ TEST(RunConfig, WrongSettingsAreRefusedWithTheirPlace) {
                                                      {"objectness_prior=0", "objectness_prior"},
                                                      {"objectness_prior=1", "objectness_prior"},
                                                      {"protocol.clutter=65", "clutter"},
+                                                     {"training_set.images=-1", "training_set.images"},
+                                                     {"training_set.strict=1", "training_set.strict"},
+                                                     {"training_set.shuffle=no", "training_set.shuffle"},
+                                                     {"training_set.file=x", "no such setting"},
+                                                     {"backbone.frozen_epochs=-1", "backbone.frozen_epochs"},
+                                                     {"backbone.frozen_epochs=1000001", "backbone.frozen_epochs"},
+                                                     {"backbone.frozen_epochs=0.5", "backbone.frozen_epochs"},
+                                                     {"validation.every_epochs=-1", "validation.every_epochs"},
+                                                     {"validation.count=0", "validation.count"},
+                                                     {"validation.seed=281474976710656", "validation.seed"},
+                                                     {"keep_checkpoints=0", "keep_checkpoints"},
+                                                     {"checkpoint_every=-1", "checkpoint_every"},
+                                                     {"backbone=x", "group of settings"},
                                                      {"=3", "key=value"},
                                                      {"", "key=value"},
                                                      {"optimizer", "key=value"},
@@ -141,6 +166,29 @@ TEST(RunConfig, ADuplicateKeyIsRefused) {
     EXPECT_THAT([&] { parse_config(twice, "config.json"); },
                 testing::ThrowsMessage<InvalidInput>(HasSubstr("duplicate key")));
   }
+}
+
+TEST(RunConfig, FrozenEpochsAreRoundedUpToSteps) {
+  RunConfig config = default_config("quick");
+  config.epoch_canvases = 25;
+  config.batch = 10;
+  for (const auto& [epochs, steps] : {std::pair<std::uint64_t, std::uint64_t>{0, 0}, {1, 3}, {2, 5}, {3, 8}, {4, 10}}) {
+    config.backbone.frozen_epochs = epochs;
+    EXPECT_EQ(frozen_steps(config), steps) << epochs << " epochs";
+  }
+}
+
+// A run of an earlier version has none of them.
+TEST(RunConfig, GroupsThatAreMissingHaveTheirDefaults) {
+  Json document = parse_json(to_json_text(default_config("quick")), "config");
+  const Json whole = document;
+  for (const char* key : {"training_set", "backbone", "validation", "keep_checkpoints"}) document.erase(key);
+  const Json filled = parse_json(to_json_text(parse_config(document.dump(), "config.json")), "filled");
+  EXPECT_EQ(filled, whole);
+  EXPECT_EQ(filled["training_set"],
+            (Json{{"images", 0}, {"folder", ""}, {"digest", ""}, {"strict", false}, {"shuffle", true}}));
+  EXPECT_EQ(filled["backbone"], (Json{{"file", ""}, {"digest", ""}, {"frozen_epochs", 0}}));
+  EXPECT_EQ(filled["validation"], (Json{{"every_epochs", 5}, {"count", 200}, {"seed", 1}}));
 }
 
 TEST(RunConfig, TheLimitsOfAProtocolsOptionsAreTheProtocols) {

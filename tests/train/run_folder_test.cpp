@@ -1,5 +1,5 @@
-#include "train/recipes.h"
 #include "train/run_folder.h"
+#include "train/recipes.h"
 
 #include <gmock/gmock.h>
 
@@ -69,16 +69,18 @@ TEST_F(RunFolderTest, StartsWithTheConfigurationAndTheHeader) {
 TEST_F(RunFolderTest, RefusesAFolderThatHoldsARun) {
   { RunFolder(folder_, config_, NewRun{}, file_system_).add(1, metrics_of(1), 0.5); }
   const std::string before = content(metrics_);
-  EXPECT_THAT([&] { RunFolder(folder_, config_, NewRun{}, file_system_); },
-              testing::ThrowsMessage<InvalidInput>(testing::StrEq(
-                  folder_.string() + " already holds a run; choose another folder, pass --overwrite, or go on with --resume")));
+  EXPECT_THAT(
+      [&] { RunFolder(folder_, config_, NewRun{}, file_system_); },
+      testing::ThrowsMessage<InvalidInput>(testing::StrEq(
+          folder_.string() + " already holds a run; choose another folder, pass --overwrite, or go on with --resume")));
   EXPECT_EQ(content(metrics_), before) << "the run must stay as it was";
   EXPECT_NE(before, "");
 }
 
 TEST_F(RunFolderTest, OverwritesTheFilesOfARunAndNoOthers) {
   { RunFolder(folder_, config_, NewRun{}, file_system_).add(1, metrics_of(1), 0.5); }
-  for (const char* name : {"validation.jsonl", "model.safetensors", "notes.txt"}) std::ofstream(folder_ / name) << "old";
+  for (const char* name : {"validation.jsonl", "model.safetensors", "notes.txt"})
+    std::ofstream(folder_ / name) << "old";
   RunConfig other = config_;
   other.seed = 77;
   const RunFolder run(folder_, other, NewRun{.overwrite = true}, file_system_);

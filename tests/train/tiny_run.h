@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "data/builtin_glyphs.h"
+#include "gridspot/error.h"
 #include "io/atomic_file.h"
 #include "train/run_folder.h"
 #include "train/trainer.h"
@@ -114,10 +115,23 @@ inline std::string difference(const Outcome& actual, const Outcome& expected) {
   return text;
 }
 
+/// Does not wait for the disk: what a process has written is there for the next one all the same.
+class QuickFileSystem : public FileSystem {
+ public:
+  int fsync(int) override { return 0; }
+};
+
+/// A run with a file system of its own.
+inline RunSummary quick_run(const RunConfig& config, const GlyphSet& glyphs, RunOptions options) {
+  QuickFileSystem file_system;
+  options.file_system = &file_system;
+  if (options.threads == 0) options.threads = 1;
+  return run_training(config, glyphs, options);
+}
+
 /// The run in the folder goes on to its end, with the configuration in its config.json.
 inline RunSummary resume(const std::filesystem::path& folder, const GlyphSet& glyphs, int threads = 1) {
-  const RunConfig config = read_run_config(folder);
-  return run_training(config, glyphs, {.folder = folder, .resume = true, .threads = threads});
+  return quick_run(read_run_config(folder), glyphs, {.folder = folder, .resume = true, .threads = threads});
 }
 
 /// The checkpoints that have their final name, sorted by step.
@@ -128,6 +142,19 @@ inline std::vector<std::filesystem::path> checkpoints_in(const std::filesystem::
     if (entry.path().filename().string().starts_with("step-")) found.push_back(entry.path());
   std::sort(found.begin(), found.end());
   return found;
+}
+
+/// The message of the CheckpointError that `load` throws; else what happened instead.
+template <class Load>
+std::string refusal(const Load& load) {
+  try {
+    load();
+  } catch (const CheckpointError& error) {
+    return error.exit_code() == ExitCode::checkpoint ? error.what() : "(another exit code)";
+  } catch (const std::exception& error) {
+    return std::string("(another exception) ") + error.what();
+  }
+  return "(it was accepted)";
 }
 
 }  // namespace gridspot::test

@@ -1,14 +1,17 @@
-#include "train/recipes.h"
 #include "train/trainer.h"
+#include "train/recipes.h"
 
 #include <gmock/gmock.h>
 
 #include <cmath>
 
 #include "data/builtin_glyphs.h"
+#include "data/label_files.h"
 #include "gridspot/error.h"
 #include "kernels/metrics.h"
+#include "tests/io/temporary_folder.h"
 #include "tests/support/device_test.h"
+#include "tests/train/tiny_run.h"
 
 namespace gridspot {
 namespace {
@@ -110,6 +113,147 @@ TEST_P(TrainerTest, ALossThatIsNotFiniteIsEnoughToLeaveOutAStep) {
   EXPECT_EQ(step_after(1), 8u);
   EXPECT_EQ(step_after(INFINITY), 7u);
   EXPECT_EQ(step_after(NAN), 7u);
+}
+
+void expect_equal(const TrainerState& actual, const TrainerState& expected) {
+  EXPECT_EQ(actual.step, expected.step);
+  EXPECT_EQ(actual.weights, expected.weights);
+  EXPECT_EQ(actual.moment1, expected.moment1);
+  EXPECT_EQ(actual.moment2, expected.moment2);
+  EXPECT_EQ(actual.average, expected.average);
+}
+
+TEST_P(TrainerTest, AStateGoesOnWhereItWasTaken) {
+  for (const auto kind : {OptimizerKind::adamw, OptimizerKind::sgd})
+    for (const float average : {0.0f, 0.9f}) {
+      RunConfig config = test::tiny_config(to_string(device()));
+      config.optimizer.kind = kind;
+      config.optimizer.ema_decay = average;
+      Trainer whole(config, glyphs_), resumed(config, glyphs_);
+      for (int i = 0; i < 3; ++i) whole.step();
+      const TrainerState state = whole.state();
+      EXPECT_EQ(state.step, 3u);
+      EXPECT_EQ(state.moment2.empty(), kind == OptimizerKind::sgd);
+      EXPECT_EQ(state.average.empty(), average == 0);
+      resumed.step();  // restore must leave nothing of it
+      resumed.restore(state);
+      EXPECT_EQ(resumed.steps_done(), 3u);
+      expect_equal(resumed.state(), state);
+      EXPECT_TRUE(resumed.take_metrics().empty());
+      for (int i = 0; i < 4; ++i) {
+        whole.step();
+        resumed.step();
+      }
+      expect_equal(resumed.state(), whole.state());
+      EXPECT_EQ(resumed.take_metrics().size(), 4u);
+    }
+}
+
+TEST_P(TrainerTest, AStateOfAnotherSizeIsRefused) {
+  const auto expect_refused = [&](OptimizerKind kind, float average, const char* message, auto spoil) {
+    RunConfig config = test::tiny_config(to_string(device()));
+    config.optimizer.kind = kind;
+    config.optimizer.ema_decay = average;
+    Trainer trainer(config, glyphs_);
+    trainer.step();
+    TrainerState state = trainer.state();
+    spoil(state);
+    EXPECT_THAT([&] { trainer.restore(state); },
+                testing::ThrowsMessage<InvalidInput>(testing::StartsWith(std::string("the state's ") + message)));
+  };
+  const auto adamw = OptimizerKind::adamw, sgd = OptimizerKind::sgd;
+  expect_refused(adamw, 0.9f, "weights has ", [](TrainerState& s) { s.weights.push_back(0); });
+  expect_refused(adamw, 0.9f, "weights has 0 values", [](TrainerState& s) { s.weights.clear(); });
+  expect_refused(adamw, 0.9f, "first moment has ", [](TrainerState& s) { s.moment1.pop_back(); });
+  expect_refused(adamw, 0.9f, "second moment has 0 values", [](TrainerState& s) { s.moment2.clear(); });
+  expect_refused(adamw, 0.9f, "moving average has 0 values", [](TrainerState& s) { s.average.clear(); });
+  expect_refused(adamw, 0, "moving average has ", [](TrainerState& s) { s.average = s.weights; });
+  expect_refused(sgd, 0.9f, "second moment has ", [](TrainerState& s) { s.moment2 = s.weights; });
+}
+
+/// A trainer of the tiny network whose weights are replaced before the step that fails; the message of that.
+class FailingStep {
+ public:
+  explicit FailingStep(Device device)
+      : trainer_(test::tiny_config(to_string(device)), test::tiny_glyphs(), 1), state_(trainer_.state()) {}
+
+  /// All values of a parameter, or its i-th.
+  FailingStep& set(const std::string& name, float value, int only = -1) {
+    for (const Parameter& parameter : trainer_.network().parameters()) {
+      if (parameter.name != name) continue;
+      const std::size_t first = parameter.offset + (only < 0 ? 0 : only), count = only < 0 ? parameter.size : 1;
+      std::fill_n(state_.weights.begin() + std::ptrdiff_t(first), count, value);
+    }
+    return *this;
+  }
+  std::string message() {
+    trainer_.restore(state_);
+    trainer_.step();
+    try {
+      trainer_.take_metrics();
+    } catch (const NumericalError& error) {
+      return error.what();
+    }
+    return "(the step was finite)";
+  }
+
+ private:
+  Trainer trainer_;
+  TrainerState state_;
+};
+
+TEST_P(TrainerTest, AFailureNamesTheLossTerm) {
+  // The head's outputs: objectness, x, y, w, h, the classes. Every canvas has an object.
+  for (const auto& [output, term] : {std::pair{0, "objectness"}, {1, "box"}, {4, "box"}, {5, "class"}, {14, "class"}})
+    EXPECT_EQ(FailingStep(device()).set("head.conv1.bias", NAN, output).message(),
+              std::string("step 1: the ") + term + " loss of canvas 0 is not finite")
+        << "output " << output;
+}
+
+// Where weights shrink a value and enlarge it again, the loss is finite and the gradient at the small end is not.
+TEST_P(TrainerTest, AFailureNamesTheTensorWhoseGradientBroke) {
+  const auto with = [&](float first, float second, float last) {
+    FailingStep step(device());
+    step.set("backbone.conv1.weight", first).set("backbone.conv1.bias", 0);
+    step.set("backbone.conv2.weight", second).set("backbone.conv2.bias", 0);
+    return step.set("head.conv1.weight", 0).set("head.conv1.weight", last, 0).message();
+  };
+  EXPECT_EQ(with(1e-30f, 1e20f, 1e25f), "step 1: the gradient of 'backbone.conv1.bias' is not finite");
+  EXPECT_EQ(with(1e-30f, 1, 1e25f), "step 1: the gradient's norm is beyond the range of float");
+}
+
+TEST_P(TrainerTest, AFolderTrainsAsTheCanvasesThatWereWrittenToIt) {
+  RunConfig config = test::tiny_config(to_string(device()));
+  config.training_set.images = 10;
+  Stream stream(device());
+  const CanvasSet canvases =
+      render_canvases(stream, config.protocol, glyphs_, Split::train, config.seed, config.training_set.images);
+  const test::TemporaryFolder folder;
+  const auto writer = make_label_writer(LabelFormat::yolo, folder / "set", canvases.class_names);
+  const std::size_t pixels = std::size_t(canvases.height) * canvases.width;
+  for (int i = 0; i < canvases.count(); ++i) {
+    Image image(canvases.height, canvases.width, 1);
+    std::copy_n(canvases.pixels.begin() + std::ptrdiff_t(i * pixels), pixels, image.pixels.begin());
+    std::vector<Box> boxes;
+    std::vector<std::int32_t> labels;
+    for (const LabelledBox& object : canvases.labels[i]) {
+      boxes.push_back(object.box);
+      labels.push_back(object.label);
+    }
+    writer->add(image, boxes, labels);
+  }
+  writer->finish();
+  const CanvasSet read = read_split(folder / "set", YoloSplit::train, config.network, device(), true, nullptr);
+  EXPECT_EQ(canvas_digest(read), canvas_digest(canvases));
+
+  Trainer composed(config, canvases), from_folder(config, read);
+  TrainingData data{.glyphs = glyphs_, .canvases = {}, .validation = {}};
+  const auto from_config = make_trainer(config, data, 1);
+  for (int i = 0; i < 6; ++i)
+    for (Trainer* trainer : {&composed, &from_folder, from_config.get()}) trainer->step();
+  expect_equal(from_folder.state(), composed.state());
+  expect_equal(from_config->state(), composed.state());
+  EXPECT_EQ(composed.glyphs(), nullptr);
 }
 
 TEST_P(TrainerTest, ConfigurationsThatDoNotFitAreRefused) {
