@@ -1,5 +1,5 @@
-// Augmentation: canvases of a fixed store, scaled, moved and laid over one another, as a batch's network input. Stands in
-// for gather_canvases in training. Floor: for each pixel 1 byte read of one canvas or of two, 4 bytes written.
+// Augmentation: canvases of a fixed store, scaled, moved and laid over one another, as a batch's network input. Stands
+// in for gather_canvases in training. Floor: for each pixel 1 byte read of one canvas or of two, 4 bytes written.
 //
 // A thread computes several pixels of one canvas; the first thread of a block draws the changes for all, and that of a
 // canvas's first block moves its labels, one after the other, since each takes the next free slot.
@@ -142,15 +142,15 @@ void augment_canvases(Stream& stream, const CanvasStoreView& store, const Gather
                       Normalization normalization, DeviceSpan<float> canvas, DeviceSpan<Box> boxes,
                       DeviceSpan<std::int32_t> labels, DeviceSpan<std::int32_t> counts, int capacity) {
   constexpr const char* caller = "augment_canvases";
-  require_stored_batch(caller, store, order, first_canvas, n, normalization,
-                       {canvas.size, boxes.size, labels.size, counts.size}, capacity,
-                       augmentation.overlay > 0 ? 2 * store.capacity : store.capacity);
   const auto require_range = [&](const char* name, float value, float most) {
     require_that(value >= 0 && value <= most, caller, ": ", name, " must lie in [0, ", most, "], it is ", value);
   };
   require_range("scale", augmentation.scale, most_scale);
   require_range("shift", augmentation.shift, most_shift);
   require_range("overlay", augmentation.overlay, 1);
+  require_stored_batch(caller, store, order, first_canvas, n, normalization,
+                       {canvas.size, boxes.size, labels.size, counts.size}, capacity,
+                       augmentation.overlay > 0 ? 2 * store.capacity : store.capacity);
   using Kernel = AugmentCanvases;
   const unsigned blocks = blocks_for(std::size_t(store.height) * store.width,
                                      std::size_t{Kernel::max_block_threads} * Kernel::pixels_per_thread);

@@ -34,7 +34,8 @@ struct Augmentation {
 };
 
 inline constexpr float most_scale = 0.5f, most_shift = 64;
-/// An object of which less than this share of the box remains on the canvas, or whose centre leaves it, loses its label.
+/// An object of which less than this share of the box remains on the canvas, or whose centre leaves it, loses its
+/// label.
 inline constexpr float least_remaining_share = 0.5f;
 
 }  // namespace gridspot

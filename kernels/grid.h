@@ -15,7 +15,8 @@ enum class ClassLoss {
   cross_entropy,
   mse,
   bce,
-  multi_label,  ///< which classes are centred in the cell, in every cell, empty ones too; the others: of the cell's object
+  multi_label,  ///< which classes are centred in the cell, in every cell, empty ones too; the others: of the cell's
+                ///< object
 };
 enum class BoxLoss { mse, diou };
 

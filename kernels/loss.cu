@@ -58,7 +58,7 @@ __host__ __device__ inline float squared_class_error(const float* outputs, int c
 /// `present(i)`: whether class i is in the cell.
 template <class Present>
 __device__ inline float multi_label_bce(const float* logits, int classes, const Present& present, float scale,
-                                                 float* gradient) {
+                                        float* gradient) {
   const float share = 1.0f / static_cast<float>(classes);
   float sum = 0;
   for (int i = 0; i < classes; ++i) {
@@ -139,8 +139,8 @@ struct GridLoss {
       return settings.class_weight * cross_entropy(outputs, head.classes, label, scale, slopes);
     if (head.class_loss == ClassLoss::mse)
       return settings.class_weight * squared_class_error(outputs, head.classes, label, scale, slopes);
-    return settings.class_weight *
-           multi_label_bce(outputs, head.classes, [label](int i) { return i == label; }, scale, slopes);
+    return settings.class_weight * multi_label_bce(
+                                       outputs, head.classes, [label](int i) { return i == label; }, scale, slopes);
   }
 
   __device__ bool is_in_cell(std::size_t canvas, int label, int row, int column) const {

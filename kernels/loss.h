@@ -27,7 +27,8 @@ namespace gridspot {
 /// the loss above. Sums run in a fixed order.
 ///
 /// Finite predictions give no NaN. A NaN in an objectness logit, or anywhere in a cell with an object, reaches the
-/// terms of its canvas (as far as their weights are not 0), and so does a label beyond the classes under cross entropy.
+/// terms of its canvas (as far as their weights are not 0), and so does a label beyond the classes under cross entropy;
+/// multi_label does not look at one.
 /// Enqueues on the stream. Throws InvalidInput when sizes do not fit or a weight is negative or not finite.
 void grid_loss(Stream& stream, const GridHead& head, const LossSettings& settings, int n, int capacity, int batch,
                DeviceSpan<const float> predictions, DeviceSpan<const std::int32_t> cell_object,

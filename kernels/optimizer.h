@@ -22,8 +22,8 @@ struct OptimizerSettings {
   Schedule schedule;
 };
 
-/// Device memory; each [parameters] but where it says otherwise. moment2 (of SGD) and ema (ema_decay 0) may be empty. The
-/// moments start at 0 and ema as a copy of the weights.
+/// Device memory; each [parameters] but where it says otherwise. moment2 (of SGD) and ema (ema_decay 0) may be empty.
+/// The moments start at 0 and ema as a copy of the weights.
 struct OptimizerBuffers {
   DeviceSpan<float> weights, moment1, moment2, ema;
   DeviceSpan<const std::uint8_t> decay_mask;

@@ -40,7 +40,14 @@ __host__ __device__ __forceinline__ std::uint32_t pick(std::uint32_t bits, std::
 }
 
 /// What a draw is for. Draws of different purposes never share a counter. The values are part of every protocol.
-enum class Purpose : std::uint32_t { placement = 0, clutter = 1, noise = 2, canvas = 3, ordering = 4, augmentation = 5 };
+enum class Purpose : std::uint32_t {
+  placement = 0,
+  clutter = 1,
+  noise = 2,
+  canvas = 3,
+  ordering = 4,
+  augmentation = 5
+};
 
 /// The draws of one canvas: counter (index, canvas, lower half of the step, upper half of the step), of which the
 /// uppermost byte is the purpose; a step is below 2^56.

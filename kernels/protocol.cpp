@@ -163,7 +163,8 @@ void validate(const Protocol& protocol) {
   check(protocol.placing != Placing::overlapping || protocol.min_glyphs >= 2,
         "placing 'overlapping' needs min_glyphs of 2 or more");
   check(protocol.placing != Placing::centred || protocol.max_glyphs == 1, "placing 'centred' places one glyph at most");
-  check(within(protocol.max_shift, 0, 16384), "max_shift must be in [0, 16384] pixels");
+  check(within(protocol.max_shift, 0, 0.5f * static_cast<float>(std::min(protocol.height, protocol.width))),
+        "max_shift must be at most half a side of the canvas");
   check(within(protocol.max_shear, 0, 1), "max_shear must be in [0, 1]");
   check(protocol.max_clutter >= 0 && protocol.max_clutter <= most_clutter, "max_clutter must be in [0, 64]");
   check(within(protocol.noise, 0, 1), "noise must be in [0, 1]");

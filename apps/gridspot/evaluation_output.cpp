@@ -10,9 +10,7 @@ namespace gridspot::app {
 
 namespace {
 
-double rate(std::size_t canvases, double seconds) {
-  return seconds > 0 ? static_cast<double>(canvases) / seconds : 0;
-}
+double rate(std::size_t canvases, double seconds) { return seconds > 0 ? static_cast<double>(canvases) / seconds : 0; }
 
 double rate(const ProtocolEvaluation& result) { return rate(result.set.images.size(), result.seconds); }
 double rate(const ClassifierEvaluation& result) { return rate(std::size_t(result.canvases), result.seconds); }

@@ -61,7 +61,8 @@ Command add_study(CLI::App& app) {
       ->transform(CLI::CheckedTransformer(
           std::map<std::string, StudyRecipe>{{"original", StudyRecipe::original}, {"best", StudyRecipe::best}}))
       ->default_str("best");
-  app.add_option("--out", options->out, "the study's folder; a study that is there goes on where it stopped")->required();
+  app.add_option("--out", options->out, "the study's folder; a study that is there goes on where it stopped")
+      ->required();
   auto* images = count("--images", settings.images, "fixed canvases to train on");
   app.add_flag("--stream", options->stream, "fresh canvases at every step instead")->excludes(images);
   count("--epoch", settings.epoch_canvases, "canvases in an epoch of --stream");

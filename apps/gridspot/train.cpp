@@ -140,9 +140,9 @@ int train(const CLI::App& app, const Options& options) {
   const auto folder = resumes ? options.resume : options.out.empty() ? free_folder(config) : options.out;
   const Device device = parse_device(config.device);
   std::cerr << (resumes ? "Going on with '" : "Training '") << config.network.name << "' on "
-            << (data.canvases ? "the canvases of " + data.source() : config.protocol.name + " canvases of " +
-                                                                         std::to_string(data.glyphs.count()) +
-                                                                         " glyphs from " + data.source())
+            << (data.canvases ? "the canvases of " + data.source()
+                              : config.protocol.name + " canvases of " + std::to_string(data.glyphs.count()) +
+                                    " glyphs from " + data.source())
             << ", " << config.steps << " steps of " << config.batch << ", on " << to_string(device) << " ("
             << describe(device) << "); the run is in " << folder.string() << '\n';
 
@@ -206,7 +206,8 @@ Command add_train(CLI::App& app) {
   app.add_option("--freeze-backbone", options->frozen_epochs, "train only the head for so many epochs at first")
       ->check(CLI::PositiveNumber);
   app.add_option("--config", options->config, "repeat the run of this config.json")->excludes("--preset");
-  auto* resume = app.add_option("--resume", options->resume, "go on with the run in this folder, from its newest checkpoint");
+  auto* resume =
+      app.add_option("--resume", options->resume, "go on with the run in this folder, from its newest checkpoint");
   for (CLI::Option* other : app.get_options())
     if (other != resume && !other->check_lname("threads") && !other->check_lname("json") &&
         !other->check_lname("tensorboard") && !other->check_lname("help"))

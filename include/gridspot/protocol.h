@@ -22,7 +22,7 @@ struct Protocol {
   float max_rotation = 0;              ///< degrees, uniform in +-
   Placing placing = Placing::anywhere;
   float min_iou = 0, max_iou = 0;
-  float max_shift = 0;  ///< with `centred`: pixels along each axis, uniform in +-
+  float max_shift = 0;    ///< with `centred`: pixels along each axis, uniform in +-
   bool in_order = false;  ///< glyph i of the bank stands on canvas i (modulo their number), whatever the step
   BoxKind box = BoxKind::tile;
   // Options, off in every named protocol:
@@ -33,7 +33,8 @@ struct Protocol {
   float inversion = 0;     ///< probability that the canvas is inverted (1 - value)
 };
 
-/// `seed-224`, `separated-224`, `overlap-224`, `crowd-300`, `quick-64` or `digits-28`. Throws InvalidInput that lists the names.
+/// `seed-224`, `separated-224`, `overlap-224`, `crowd-300`, `quick-64` or `digits-28`. Throws InvalidInput that lists
+/// the names.
 Protocol find_protocol(std::string_view name);
 std::vector<std::string> protocol_names();
 

@@ -15,7 +15,11 @@ class ComposedFeed final : public CanvasFeed {
         bank_(bank),
         key_(key),
         normalization_(normalization),
-        scenes_(device, n, protocol.max_glyphs) {}
+        scenes_(device, n, protocol.max_glyphs) {
+    Stream stream(device);  // the boxes of empty slots are read, but never written
+    fill_bytes(stream, scenes_.boxes.data(), 0, scenes_.boxes.size() * sizeof(Box));
+    stream.synchronize();
+  }
 
   void fill(Stream& stream, const std::uint64_t* step, int first, DeviceSpan<std::int32_t> unplaced,
             StageClock* clock) override {

@@ -22,9 +22,9 @@ class CanvasFeed {
   virtual void fill(Stream& stream, const std::uint64_t* step, int first, DeviceSpan<std::int32_t> unplaced,
                     StageClock* clock = nullptr) = 0;
 
-  [[nodiscard]] DeviceSpan<const float> canvases() const { return canvases_; }              ///< [n, height, width]
-  [[nodiscard]] virtual DeviceSpan<const Box> boxes() const = 0;                            ///< [n, capacity]
-  [[nodiscard]] virtual DeviceSpan<const std::int32_t> labels() const = 0;                  ///< [n, capacity], -1: none
+  [[nodiscard]] DeviceSpan<const float> canvases() const { return canvases_; }  ///< [n, height, width]
+  [[nodiscard]] virtual DeviceSpan<const Box> boxes() const = 0;                ///< [n, capacity]
+  [[nodiscard]] virtual DeviceSpan<const std::int32_t> labels() const = 0;      ///< [n, capacity], -1: none
   [[nodiscard]] virtual int capacity() const = 0;
   [[nodiscard]] virtual std::size_t bytes() const = 0;
   [[nodiscard]] int size() const { return n_; }

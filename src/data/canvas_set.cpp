@@ -75,7 +75,7 @@ CanvasSet render_canvases(Stream& stream, const Protocol& protocol, const GlyphS
                      .width = protocol.width,
                      .class_names = glyphs.class_names,
                      .source = protocol.name + " canvases of seed " + std::to_string(seed) + " with " +
-                               (split == Split::train ? "train" : "test") + " glyphs from " + glyphs.source};
+                               (split == Split::test ? "test" : "train") + " glyphs from " + glyphs.source};
   const std::size_t size = std::size_t(protocol.height) * protocol.width;
   canvases.pixels.reserve(size * count);
   for (int first = 0; first < count; first += canvases_at_once) {

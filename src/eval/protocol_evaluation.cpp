@@ -125,7 +125,8 @@ ProtocolEvaluation evaluate_detector(const NetworkSpec& spec, const std::vector<
     result.truncated += batch.truncated;
   }
   result.class_accuracy = cells > 0 ? static_cast<double>(right) / static_cast<double>(cells) : 0;
-  result.evaluation = eval::evaluate(result.set, {.score_threshold = settings.report_threshold, .cells = spec.detector.cells});
+  result.evaluation =
+      eval::evaluate(result.set, {.score_threshold = settings.report_threshold, .cells = spec.detector.cells});
   return result;
 }
 

@@ -12,8 +12,8 @@
 namespace gridspot {
 
 struct EvaluationSettings {
-  int count = 1000;        ///< canvases; of a fixed set at most all
-  std::uint64_t seed = 1;  ///< in the protocol's test seed space
+  int count = 1000;               ///< canvases; of a fixed set at most all
+  std::uint64_t seed = 1;         ///< in the protocol's test seed space
   float report_threshold = 0.5f;  ///< for everything but average precision: detections below it do not count
   DetectionSettings detection{.score_threshold = 0.01f};
 };

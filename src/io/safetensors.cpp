@@ -198,8 +198,7 @@ const std::string no_digest(digest_digits, '0'), digest_entry = std::string("\""
 
 std::string digest_of(std::span<const std::string_view> pieces) {
   Sha256 digest;
-  for (const auto piece : pieces)
-    digest.update({reinterpret_cast<const std::uint8_t*>(piece.data()), piece.size()});
+  for (const auto piece : pieces) digest.update({reinterpret_cast<const std::uint8_t*>(piece.data()), piece.size()});
   return digest.finish();
 }
 

@@ -236,7 +236,8 @@ void NetworkExecutor::backward(Stream& stream, DeviceSpan<const float> weights, 
           "backward: weights or gradient do not have the size of the network's flat buffer");
   require(output_gradient.size == self.elements(self.steps.back().layer.output),
           "backward: the output's gradient does not have the size of the output");
-  const std::size_t end = part == TrainedPart::head ? std::max(self.first_head, self.first_trained) : self.first_trained;
+  const std::size_t end =
+      part == TrainedPart::head ? std::max(self.first_head, self.first_trained) : self.first_trained;
   for (std::size_t i = self.steps.size(); i-- > end;) {
     const bool needed = i > self.first_trained;
     const auto input_gradient =

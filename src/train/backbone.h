@@ -16,8 +16,8 @@ struct LoadedBackbone {
 };
 
 /// Puts the tensors "backbone.*" of a safetensors file (of gridspot or of PyTorch) into the network's flat buffer; the
-/// rest of `flat` stays as it is. Throws IoError when the file cannot be read, CheckpointError when it is damaged or its
-/// backbone differs from the network's: one message with every name and shape.
+/// rest of `flat` stays as it is. Throws IoError when the file cannot be read, CheckpointError when it is damaged or
+/// its backbone differs from the network's: one message with every name and shape.
 LoadedBackbone load_backbone(const std::filesystem::path& path, const Network& network, std::span<float> flat);
 
 }  // namespace gridspot

@@ -13,7 +13,8 @@
 namespace gridspot {
 
 /// Metadata keys: "format" ("pt"), "gridspot" (version), "network" (JSON), "classes" (JSON list), "protocol" (name),
-/// "step", "config" (the run's config.json), "sha256" (see digest_key; a file without it must not have "gridspot" either).
+/// "step", "config" (the run's config.json), "sha256" (see digest_key; a file without it must not have "gridspot"
+/// either).
 struct Model {
   NetworkSpec network;
   std::vector<float> weights;  ///< the network's flat buffer

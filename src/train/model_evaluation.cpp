@@ -68,8 +68,8 @@ ModelEvaluation evaluate_model(const Model& model, Device device, const TestData
       canvases.protocol = unaltered(data.protocol);
       count = data.glyphs.count();
     }
-    auto result =
-        evaluate_classifier(model.network, model.weights, device, canvases, count, options.threads, options.stop_signal);
+    auto result = evaluate_classifier(model.network, model.weights, device, canvases, count, options.threads,
+                                      options.stop_signal);
     if (!options.folder.empty() && !result.stopped) {
       std::filesystem::create_directories(options.folder);
       write_file_atomically(options.folder / "evaluation.json", to_text(to_json(result)));

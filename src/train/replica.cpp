@@ -11,8 +11,8 @@ Replica::Replica(const RunConfig& config, const Network& network, Device device,
       feed_(std::move(feed)),
       executor_(network, device, feed_->size(), {.precision = config.precision}),
       output_gradient_(device, feed_->size() * network.output().size()),
-      cell_object_(device,
-                   std::size_t(feed_->size()) * network.spec().detector.cells * network.spec().detector.cells) {}
+      cell_object_(device, std::size_t(feed_->size()) * network.spec().detector.cells * network.spec().detector.cells) {
+}
 
 void Replica::run(const ShardTask& task, StageClock* clock) {
   const GridHead& head = config_.network.detector;

@@ -11,8 +11,8 @@ using namespace std::string_view_literals;
 
 constexpr std::array box_kinds{EnumName{"tile"sv, BoxKind::tile}, EnumName{"tight"sv, BoxKind::tight}};
 constexpr std::array box_losses{EnumName{"mse"sv, BoxLoss::mse}, EnumName{"diou"sv, BoxLoss::diou}};
-constexpr std::array optimizer_kinds{EnumName{"adamw"sv, OptimizerKind::adamw},
-                                     EnumName{"adam"sv, OptimizerKind::adam}, EnumName{"sgd"sv, OptimizerKind::sgd}};
+constexpr std::array optimizer_kinds{EnumName{"adamw"sv, OptimizerKind::adamw}, EnumName{"adam"sv, OptimizerKind::adam},
+                                     EnumName{"sgd"sv, OptimizerKind::sgd}};
 constexpr std::array schedule_kinds{EnumName{"constant"sv, ScheduleKind::constant},
                                     EnumName{"cosine"sv, ScheduleKind::cosine},
                                     EnumName{"one_cycle"sv, ScheduleKind::one_cycle}};
@@ -129,7 +129,10 @@ void read_evaluation(ObjectReader reader, EvaluationSettings& evaluation) {
 }
 
 Json training_set_json(const TrainingSet& set) {
-  return {{"images", set.images}, {"folder", set.folder}, {"digest", set.digest}, {"strict", set.strict},
+  return {{"images", set.images},
+          {"folder", set.folder},
+          {"digest", set.digest},
+          {"strict", set.strict},
           {"shuffle", set.shuffle},
           {"augmentation",
            {{"scale", json_number(set.augmentation.scale)},

@@ -16,19 +16,19 @@ namespace gridspot {
 
 /// Fixed canvases instead of fresh ones at every step.
 struct TrainingSet {
-  int images = 0;      ///< that many canvases of the protocol, composed once; 0: none
-  std::string folder;  ///< or those of the train split of a YOLO folder
-  std::string digest;  ///< SHA-256 of the canvases and labels; a repeated run refuses others
-  bool strict = false;  ///< a pair of image and label that breaks a rule is an error; else it is left out
-  bool shuffle = true;  ///< a new order in every epoch, a function of the seed; else that of the set
+  int images = 0;             ///< that many canvases of the protocol, composed once; 0: none
+  std::string folder;         ///< or those of the train split of a YOLO folder
+  std::string digest;         ///< SHA-256 of the canvases and labels; a repeated run refuses others
+  bool strict = false;        ///< a pair of image and label that breaks a rule is an error; else it is left out
+  bool shuffle = true;        ///< a new order in every epoch, a function of the seed; else that of the set
   Augmentation augmentation;  ///< of each canvas, each time anew
   [[nodiscard]] bool is_fixed() const { return images > 0 || !folder.empty(); }
 };
 
 /// The backbone's first weights from a model file.
 struct BackboneSource {
-  std::string file;    ///< empty: initial values
-  std::string digest;  ///< SHA-256 of the tensors that were taken; a repeated run refuses others
+  std::string file;                 ///< empty: initial values
+  std::string digest;               ///< SHA-256 of the tensors that were taken; a repeated run refuses others
   std::uint64_t frozen_epochs = 0;  ///< of epoch_canvases, at the start: only the head is trained
 };
 

@@ -113,21 +113,21 @@ class Study {
                 const EvaluationSettings& settings) {
     if (fs::exists(folder / "evaluation.json")) return true;
     const Model model = load_model(model_path);
-    const auto evaluation = evaluate_model(model, device_, {protocol.name, protocol, test_, std::nullopt},
-                                           {.settings = settings,
-                                            .threads = options_.threads,
-                                            .stop_signal = options_.stop_signal,
-                                            .folder = folder});
+    const auto evaluation = evaluate_model(
+        model, device_, {protocol.name, protocol, test_, std::nullopt},
+        {.settings = settings, .threads = options_.threads, .stop_signal = options_.stop_signal, .folder = folder});
     return !evaluation.stopped();
   }
 
   bool make_backbone(char model) {
     const fs::path folder = options_.folder / backbone_folder(model);
-    const RunConfig config = backbone_config(settings_, model == 'A' ? Task::canvases : Task::digits, train_.glyphs.count());
+    const RunConfig config =
+        backbone_config(settings_, model == 'A' ? Task::canvases : Task::digits, train_.glyphs.count());
     const fs::path result = folder / "evaluation" / "final" / config.protocol.name;
     if (fs::exists(result / "evaluation.json")) return true;
     say(std::string("Backbone of ") + model + ": " + description(model, settings_));
-    return train(folder, config, 0) && evaluate(folder / "model.safetensors", result, config.protocol, config.evaluation);
+    return train(folder, config, 0) &&
+           evaluate(folder / "model.safetensors", result, config.protocol, config.evaluation);
   }
 
   bool reach(char model, int milestone) {
@@ -179,8 +179,9 @@ Json study_json(const StudySettings& settings) {
   const RunConfig config = model_config(settings);
   Json models = Json::array(), backbones = Json::array();
   for (const char model : settings.models) {
-    models.push_back(
-        {{"name", std::string(1, model)}, {"folder", std::string(1, model)}, {"backbone", description(model, settings)}});
+    models.push_back({{"name", std::string(1, model)},
+                      {"folder", std::string(1, model)},
+                      {"backbone", description(model, settings)}});
     if (model != 'C')
       backbones.push_back({{"name", model == 'A' ? "canvases" : "digits"}, {"folder", backbone_folder(model)}});
   }
@@ -253,7 +254,8 @@ bool run_study(const StudySettings& asked, const StudyOptions& options) {
   } else {
     std::error_code error;
     fs::create_directories(options.folder, error);
-    if (error) throw IoError("the study's folder " + options.folder.string() + " cannot be created: " + error.message());
+    if (error)
+      throw IoError("the study's folder " + options.folder.string() + " cannot be created: " + error.message());
     write_file_atomically(path, to_text(study_json(settings)));
   }
   return Study(settings, options).run();

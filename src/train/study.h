@@ -19,8 +19,8 @@ struct StudySettings {
   StudyRecipe recipe = StudyRecipe::best;
   std::string data = "auto", device = "auto";
   std::uint64_t seed = 1;
-  int images = 1000;         ///< the fixed training set; 0: fresh canvases at every step
-  int epoch_canvases = 1000;  ///< in an epoch of fresh canvases; of a fixed set it is the set
+  int images = 1000;                    ///< the fixed training set; 0: fresh canvases at every step
+  int epoch_canvases = 1000;            ///< in an epoch of fresh canvases; of a fixed set it is the set
   std::vector<int> milestones{10, 20};  ///< epochs after which the models are evaluated and saved, rising
   int evaluation_count = 1000;          ///< canvases
   int pretrain_images = 1000;           ///< fixed canvases that A's backbone learns from; 0: fresh ones

@@ -50,9 +50,9 @@ Trainer::Trainer(RunConfig config, const char* what, int classes, int threads)
       device_(parse_device(config_.device)),
       team_(team_size(config_, device_, threads)),
       frozen_steps_(frozen_steps(config_)) {
-  require(classes == config_.network.detector.classes,
-          std::string("the ") + what + " have " + std::to_string(classes) + " classes, the network " +
-              std::to_string(config_.network.detector.classes));
+  require(classes == config_.network.detector.classes, std::string("the ") + what + " have " + std::to_string(classes) +
+                                                           " classes, the network " +
+                                                           std::to_string(config_.network.detector.classes));
 }
 
 Trainer::Trainer(RunConfig config, const GlyphSet& glyphs, int threads)
@@ -159,7 +159,9 @@ void Trainer::step() {
 }
 
 OptimizerBuffers Trainer::buffers(std::size_t first, std::size_t size) {
-  const auto part = [&](auto& buffer) { return buffer.size() > 0 ? buffer.span().subspan(first, size) : buffer.span(); };
+  const auto part = [&](auto& buffer) {
+    return buffer.size() > 0 ? buffer.span().subspan(first, size) : buffer.span();
+  };
   return {.weights = part(weights_),
           .moment1 = part(moment1_),
           .moment2 = part(moment2_),

@@ -16,8 +16,8 @@
 
 namespace gridspot {
 
-/// All that a run needs to go on: with the configuration it decides every later step. In the layout of the network's flat
-/// buffer.
+/// All that a run needs to go on: with the configuration it decides every later step. In the layout of the network's
+/// flat buffer.
 struct TrainerState {
   std::uint64_t step = 0;
   std::vector<float> weights, moment1;

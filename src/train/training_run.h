@@ -36,13 +36,13 @@ DataYaml read_folder_yaml(const std::filesystem::path& folder);
 /// A split of a YOLO folder, fitted to the network's input. Pairs of image and label that break a rule are named on
 /// `log` (may be null) and left out; with `strict` they are an error. Throws what read_yolo_folder throws.
 CanvasSet read_split(const std::filesystem::path& folder, YoloSplit split, const NetworkSpec& network, Device device,
-                        bool strict, std::ostream* log);
+                     bool strict, std::ostream* log);
 
 /// What config.data or config.training_set.folder names. Throws what the readers throw.
 TrainingData load_training_data(const RunConfig& config, std::ostream* log);
 
-/// `config` must be resolved. The trainer of a run: on the fixed canvases of a folder or of training_set.images, else on
-/// the glyphs.
+/// `config` must be resolved. The trainer of a run: on the fixed canvases of a folder or of training_set.images, else
+/// on the glyphs.
 std::unique_ptr<Trainer> make_trainer(const RunConfig& config, const TrainingData& data, int threads);
 
 struct RunOptions {
@@ -59,11 +59,11 @@ struct RunOptions {
 };
 
 struct RunSummary {
-  std::uint64_t first_step = 0;            ///< those before were done by an earlier process
-  std::uint64_t steps = 0, canvases = 0;   ///< in all
-  double seconds = 0;                      ///< of this process's steps alone
-  bool stopped = false;                    ///< by stop_signal, before the last step
-  double last_loss = 0;                    ///< mean over the last steps
+  std::uint64_t first_step = 0;           ///< those before were done by an earlier process
+  std::uint64_t steps = 0, canvases = 0;  ///< in all
+  double seconds = 0;                     ///< of this process's steps alone
+  bool stopped = false;                   ///< by stop_signal, before the last step
+  double last_loss = 0;                   ///< mean over the last steps
   std::filesystem::path model;
 };
 

@@ -39,8 +39,7 @@ std::optional<Json> Validator::measure(const std::vector<float>& weights, const 
   }
   EvaluationSettings settings = config_.evaluation;
   settings.count = config_.validation.count;
-  const auto result =
-      evaluate_detector(config_.network, weights, device_, *canvases_, settings, threads_, stop_signal);
+  const auto result = evaluate_detector(config_.network, weights, device_, *canvases_, settings, threads_, stop_signal);
   if (result.stopped) return std::nullopt;
   return Json{{"mAP50", result.evaluation.map50},
               {"mAP50_95", result.evaluation.map50_95},

@@ -174,6 +174,7 @@ TEST_F(CommandLine, WrongCallsSayWhatIsWrongAndEndWithTheirCode) {
     EXPECT_THAT(result.error, HasSubstr(one.message));
     EXPECT_EQ(result.out, "");
     EXPECT_FALSE(std::filesystem::exists(folder_ / "run" / "config.json")) << "a wrong call left a run behind";
+    std::filesystem::remove_all(folder_ / "run");  // so that one bad call is told of once
   }
 }
 

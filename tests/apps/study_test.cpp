@@ -46,11 +46,28 @@ class Study : public testing::Test {
   }
 
   [[nodiscard]] std::vector<std::string> command(const std::string& out) const {
-    return {"study", "--preset", "quick", "--data", (folder_ / "glyphs").string(), "--images", "24", "--milestones", "2,4",
-            "--count", "16", "--pretrain-images", "24", "--pretrain-epochs", "2", "--digit-epochs", "8", "--out",
+    return {"study",
+            "--preset",
+            "quick",
+            "--data",
+            (folder_ / "glyphs").string(),
+            "--images",
+            "24",
+            "--milestones",
+            "2,4",
+            "--count",
+            "16",
+            "--pretrain-images",
+            "24",
+            "--pretrain-epochs",
+            "2",
+            "--digit-epochs",
+            "8",
+            "--out",
             (folder_ / out).string()};
   }
-  [[nodiscard]] fs::path evaluation(const std::string& out, const std::string& model, const std::string& milestone) const {
+  [[nodiscard]] fs::path evaluation(const std::string& out, const std::string& model,
+                                    const std::string& milestone) const {
     return folder_ / out / model / "evaluation" / milestone / "quick-64" / "evaluation.json";
   }
 
@@ -63,7 +80,8 @@ TEST_F(Study, TrainsEachModelToEachMilestoneInOrder) {
   const auto result = run_gridspot(arguments);
   ASSERT_EQ(result.exit_code, 0) << result.error;
   std::vector<fs::path> order{folder_ / "study/study.json"};
-  for (const auto& [backbone, protocol] : {std::pair{"backbone-canvases", "quick-64"}, {"backbone-digits", "digits-28"}}) {
+  for (const auto& [backbone, protocol] :
+       {std::pair{"backbone-canvases", "quick-64"}, {"backbone-digits", "digits-28"}}) {
     order.push_back(folder_ / "study" / backbone / "model.safetensors");
     order.push_back(folder_ / "study" / backbone / "evaluation/final" / protocol / "evaluation.json");
   }

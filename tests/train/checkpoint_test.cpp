@@ -21,7 +21,8 @@ using testing::StartsWith;
 
 /// A state whose values all differ.
 TrainerState state_of(const RunConfig& config, std::uint64_t step) {
-  const std::size_t size = Network(config.network).buffer_size();
+  const Network network(config.network);
+  const std::size_t size = network.buffer_size();
   float next = static_cast<float>(step);
   const auto values = [&](bool wanted) {
     std::vector<float> result(wanted ? size : 0);
@@ -36,7 +37,7 @@ TrainerState state_of(const RunConfig& config, std::uint64_t step) {
                      .average = values(averaged)};
   // The gaps between parameters are no parameters: they are not kept.
   std::vector<bool> used(size, false);
-  for (const Parameter& parameter : Network(config.network).parameters())
+  for (const Parameter& parameter : network.parameters())
     std::fill_n(used.begin() + std::ptrdiff_t(parameter.offset), parameter.size, true);
   for (auto* part : {&state.weights, &state.moment1, &state.moment2, &state.average})
     for (std::size_t i = 0; i < part->size(); ++i)

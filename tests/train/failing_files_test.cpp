@@ -137,7 +137,13 @@ TEST_P(FailingFiles, ARunLeavesNoDamageAndCanBeResumed) {
 }
 
 TEST_P(FailingFiles, AResumedRunLeavesNoDamageAndCanBeResumed) {
-  test::quick_run(config_, glyphs_, {.folder = temporary_ / "paused", .until = 3});
+  // Stopped by a signal with the line of step 3, before its validation, which the resumed run has to make up for.
+  std::atomic<int> signal = 0;
+  test::LineWatch watch(4, [&] { signal = 2; });
+  const RunSummary paused = run_training(
+      config_, glyphs_, {.folder = temporary_ / "paused", .threads = 1, .stop_signal = &signal, .file_system = &watch});
+  ASSERT_EQ(paused.steps, 3u);
+  ASSERT_EQ(test::content(temporary_ / "paused" / "validation.jsonl"), "");
   // A line that was broken off is to be cut off.
   for (const char* name : {"metrics.jsonl", "results.csv", "validation.jsonl"})
     std::ofstream(temporary_ / "paused" / name, std::ios::app) << "{\"step\":4";

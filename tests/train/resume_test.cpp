@@ -1,9 +1,5 @@
 // A run that is stopped at any step and resumed ends in the same bytes as one that was never stopped.
-#include <fcntl.h>
 #include <gmock/gmock.h>
-
-#include <functional>
-#include <set>
 
 #include "gridspot/error.h"
 #include "tests/io/temporary_folder.h"
@@ -18,35 +14,6 @@ namespace {
 using test::difference;
 using test::outcome_of;
 using testing::HasSubstr;
-
-/// Calls `action` when the k-th line is written to a log.
-class LineWatch : public test::QuickFileSystem {
- public:
-  LineWatch(int k, std::function<void()> action) : k_(k), action_(std::move(action)) {}
-  bool reached = false;
-
-  int open(const char* path, int flags, mode_t mode) override {
-    const int file = FileSystem::open(path, flags, mode);
-    if (file >= 0 && (flags & O_APPEND) != 0) logs_.insert(file);
-    return file;
-  }
-  int close(int file) override {
-    logs_.erase(file);
-    return FileSystem::close(file);
-  }
-  ssize_t write(int file, const void* data, std::size_t bytes) override {
-    if (logs_.contains(file) && ++lines_ == k_) {
-      reached = true;
-      action_();
-    }
-    return FileSystem::write(file, data, bytes);
-  }
-
- private:
-  int k_, lines_ = 0;
-  std::function<void()> action_;
-  std::set<int> logs_;
-};
 
 class Resume : public test::DeviceTest {
  protected:
@@ -108,6 +75,7 @@ TEST_P(Resume, EndsTheSameOnFixedCanvases) {
   config_.training_set.images = 10;
   expect_equal_ends();
   config_.training_set.shuffle = false;
+  config_.training_set.augmentation = {.scale = 0.2f, .shift = 3, .overlay = 0.5f};
   std::filesystem::remove_all(temporary_.path());
   expect_equal_ends();
 }
@@ -137,7 +105,7 @@ TEST_P(Resume, EndsTheSameAfterASignalAtAnyLine) {
     SCOPED_TRACE("signal when line " + std::to_string(k) + " is written");
     const auto run = temporary_ / std::to_string(k);
     std::atomic<int> signal = 0;
-    LineWatch watch(k, [&] { signal = 15; });
+    test::LineWatch watch(k, [&] { signal = 15; });
     const RunSummary first =
         run_training(config_, glyphs_, {.folder = run, .threads = 1, .stop_signal = &signal, .file_system = &watch});
     reached = watch.reached;
@@ -157,7 +125,7 @@ TEST_P(Resume, AStoppedValidationIsMadeUpFor) {
   pause(run, 4, false);
   // The signal comes with the line of step 5, before the validation.
   std::atomic<int> signal = 0;
-  LineWatch watch(1, [&] { signal = 2; });
+  test::LineWatch watch(1, [&] { signal = 2; });
   const RunSummary stopped =
       run_training(read_run_config(run), glyphs_,
                    {.folder = run, .resume = true, .threads = 1, .stop_signal = &signal, .file_system = &watch});

@@ -1,8 +1,12 @@
 #pragma once
 // Runs of a tiny network that take milliseconds, and what two of them must have in common.
+#include <fcntl.h>
+
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <map>
+#include <set>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -119,6 +123,35 @@ inline std::string difference(const Outcome& actual, const Outcome& expected) {
 class QuickFileSystem : public FileSystem {
  public:
   int fsync(int) override { return 0; }
+};
+
+/// Calls `action` when the k-th line is written to a log.
+class LineWatch : public QuickFileSystem {
+ public:
+  LineWatch(int k, std::function<void()> action) : k_(k), action_(std::move(action)) {}
+  bool reached = false;
+
+  int open(const char* path, int flags, mode_t mode) override {
+    const int file = FileSystem::open(path, flags, mode);
+    if (file >= 0 && (flags & O_APPEND) != 0) logs_.insert(file);
+    return file;
+  }
+  int close(int file) override {
+    logs_.erase(file);
+    return FileSystem::close(file);
+  }
+  ssize_t write(int file, const void* data, std::size_t bytes) override {
+    if (logs_.contains(file) && ++lines_ == k_) {
+      reached = true;
+      action_();
+    }
+    return FileSystem::write(file, data, bytes);
+  }
+
+ private:
+  int k_, lines_ = 0;
+  std::function<void()> action_;
+  std::set<int> logs_;
 };
 
 /// A run with a file system of its own.
