@@ -154,7 +154,7 @@ void validate(const Protocol& protocol) {
   check(protocol.height <= 16384 && protocol.width <= 16384, "the canvas's height and width must be at most 16384");
   check(protocol.min_glyphs >= 0 && protocol.min_glyphs <= protocol.max_glyphs,
         "the numbers of glyphs must be 0 <= min_glyphs <= max_glyphs");
-  check(protocol.max_glyphs <= 4096, "max_glyphs must be at most 4096");
+  check(protocol.max_glyphs <= most_glyphs, "max_glyphs must be at most 4096");
   check(within(protocol.min_size, 1, 16384) && within(protocol.max_size, protocol.min_size, 16384),
         "the sizes must be 1 <= min_size <= max_size <= 16384");
   check(within(protocol.max_rotation, 0, 180), "max_rotation must be in [0, 180] degrees");
@@ -183,11 +183,13 @@ void set_option(Protocol& protocol, std::string_view option, std::string_view va
     protocol.inversion = parse_between<float>(option, value, 0, 1);
   } else if (option == "shear") {
     protocol.max_shear = parse_between<float>(option, value, 0, 1);
+  } else if (option == "max_glyphs") {
+    protocol.max_glyphs = parse_between<int>(option, value, protocol.min_glyphs, most_glyphs);
   } else if (option == "box") {
     protocol.box = parse_box(value);
   } else {
     throw InvalidInput("there is no option " + quoted(option) +
-                       "; the options are noise, clutter, min_contrast, inversion, shear, box");
+                       "; the options are noise, clutter, min_contrast, inversion, shear, max_glyphs, box");
   }
 }
 

@@ -76,7 +76,13 @@ Command add_study(CLI::App& app) {
       ->capture_default_str();
   count("--pretrain-epochs", settings.pretrain_epochs, "epochs of A's backbone");
   count("--digit-epochs", settings.digit_epochs, "epochs of B's backbone, each as many as there are glyphs");
-  app.add_option("--models", settings.models, "which of A, B and C")->capture_default_str();
+  app.add_option(
+         "--models", settings.models,
+         "those that are trained: A, B, C; A with a backbone pre-trained on fresh canvases (A-fresh), 5 times as "
+         "long (A-long), with a loss in each cell (A-cells), or all of this (A-all)")
+      ->delimiter(',')
+      ->check(CLI::IsMember(study_models()))
+      ->default_str("A,B,C");
   app.add_option("--data", settings.data, "glyphs: auto, builtin, mnist, fashion-mnist or a folder")
       ->capture_default_str();
   app.add_option("--seed", settings.seed, "of weights and canvases, the same for all models")

@@ -218,10 +218,13 @@ Command add_train(CLI::App& app) {
 Command add_pretrain(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   app.add_option("--task", options->task,
-                 "digits: which glyph is shown; canvases: which classes are on a canvas (multi-label)")
+                 "digits: which glyph is shown; canvases: which classes are on a canvas (multi-label); cells: which "
+                 "are in each "
+                 "of its 7x7 cells")
       ->required()
       ->transform(CLI::CheckedTransformer(
-          std::map<std::string, Task>{{"digits", Task::digits}, {"canvases", Task::canvases}}, CLI::ignore_case));
+          std::map<std::string, Task>{{"digits", Task::digits}, {"canvases", Task::canvases}, {"cells", Task::cells}},
+          CLI::ignore_case));
   app.add_option("--preset", options->preset, "whose backbone: quick (default), small, seed, seed-fc, or a JSON file")
       ->check(accepted_by(check_network_name));
   add_common_options(app, *options);

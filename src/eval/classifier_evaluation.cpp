@@ -33,7 +33,7 @@ class Worker {
     for (int canvas = 0; canvas < count; ++canvas) {
       auto& present = result.present.emplace_back(head_.classes);
       for (const LabelledBox& object : labels[canvas]) present[object.label] = true;
-      result.found.push_back(found(outputs.data() + std::size_t(canvas) * head_.classes));
+      result.found.push_back(found(outputs.data() + std::size_t(canvas) * cells_ * head_.classes));
     }
     return result;
   }
@@ -42,13 +42,15 @@ class Worker {
   [[nodiscard]] std::vector<bool> found(const float* outputs) const {
     std::vector<bool> classes(head_.classes);
     if (head_.class_loss == ClassLoss::multi_label)
-      for (int i = 0; i < head_.classes; ++i) classes[i] = outputs[i] >= 0;
+      for (int i = 0; i < cells_ * head_.classes; ++i)
+        classes[i % head_.classes] = classes[i % head_.classes] || outputs[i] >= 0;
     else
       classes[std::max_element(outputs, outputs + head_.classes) - outputs] = true;
     return classes;
   }
 
   GridHead head_;
+  int cells_ = head_.cells * head_.cells;
   Stream stream_;
   std::unique_ptr<CanvasFeed> feed_;
   NetworkExecutor executor_;
@@ -104,8 +106,9 @@ double ClassifierEvaluation::micro_f1() const {
 ClassifierEvaluation evaluate_classifier(const NetworkSpec& spec, const std::vector<float>& weights, Device device,
                                          const TestCanvases& canvases, int count, int threads,
                                          const std::atomic<int>* stop_signal) {
-  require(spec.detector.classifies_only() && spec.detector.cells == 1,
-          "network '" + spec.name + "' is no classifier of whole canvases");
+  require(spec.detector.classifies_only(), "network '" + spec.name + "' is no classifier");
+  require(spec.detector.cells == 1 || spec.detector.class_loss == ClassLoss::multi_label,
+          "network '" + spec.name + "' finds one class in each of several cells, which no measure here is for");
   require_fit(canvases, spec);
   const Network network(spec);
   if (canvases.store) count = std::min(count, canvases.store->view().count);

@@ -11,7 +11,7 @@
 namespace gridspot {
 
 /// Of the canvases (all that follows): a canvas has a class if an object of it is there, and the class is found if it
-/// has the highest output (cross entropy) or its probability is at least 0.5 (multi-label).
+/// has the highest output (cross entropy) or its probability is at least 0.5 in any of the cells (multi-label).
 struct ClassCounts {
   std::string name;
   std::int64_t present = 0, found = 0, right = 0;  ///< right: present and found
@@ -37,8 +37,8 @@ struct ClassifierEvaluation {
 
 /// weights: the network's flat buffer. Canvases 0 ... count - 1; does not depend on `threads` (0: one for each
 /// processor; CUDA uses one). A `stop_signal` that is not 0 ends it early. Throws InvalidInput where network and
-/// canvases do not fit together, the network is no classifier, or a canvas of a network that finds one class shows none
-/// or several.
+/// canvases do not fit together, the network is no classifier, or one of several cells without multi-label, or a canvas
+/// of a network that finds one class shows none or several.
 ClassifierEvaluation evaluate_classifier(const NetworkSpec& network, const std::vector<float>& weights, Device device,
                                          const TestCanvases& canvases, int count, int threads = 0,
                                          const std::atomic<int>* stop_signal = nullptr);

@@ -1,11 +1,13 @@
 #include "io/atomic_file.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <system_error>
 #include <utility>
@@ -51,6 +53,8 @@ class Descriptor {
   int file_;
 };
 
+constexpr std::string_view temporary_stem = ".gridspot-", temporary_suffix = ".tmp";
+
 /// A new file beside `path`, removed on every way out but after `rename_to`.
 class Temporary {
  public:
@@ -58,7 +62,8 @@ class Temporary {
       : file_system_(file_system) {
     // O_EXCL: a name left by a crash or in use by another thread is passed over, never written to.
     for (int attempt = 0; attempt < 1000; ++attempt) {
-      path_ = folder / (".gridspot-" + std::to_string(::getpid()) + "-" + std::to_string(attempt) + ".tmp");
+      path_ = folder / (std::string(temporary_stem) + std::to_string(::getpid()) + "-" + std::to_string(attempt) +
+                        std::string(temporary_suffix));
       file_ = open_retrying(file_system, path_, O_WRONLY | O_CREAT | O_EXCL);
       if (file_ >= 0 || errno != EEXIST) break;
     }
@@ -125,6 +130,19 @@ void write_file_atomically(const std::filesystem::path& path, std::span<const st
 
 void write_file_atomically(const std::filesystem::path& path, std::string_view content) {
   write_file_atomically(path, {&content, 1});
+}
+
+void remove_abandoned_temporaries(const std::filesystem::path& folder, FileSystem& file_system) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(temporary_stem) || !name.ends_with(temporary_suffix)) continue;
+    pid_t process = 0;
+    const char* number = name.data() + temporary_stem.size();
+    const auto [end, failure] = std::from_chars(number, name.data() + name.size(), process);
+    if (failure != std::errc{} || *end != '-' || process <= 0) continue;
+    if (::kill(process, 0) != 0 && errno == ESRCH) file_system.unlink(entry.path().c_str());
+  }
 }
 
 void link_atomically(const std::filesystem::path& target, const std::filesystem::path& path, FileSystem& file_system) {

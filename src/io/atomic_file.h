@@ -38,6 +38,10 @@ void write_file_atomically(const std::filesystem::path& path, std::span<const st
                            FileSystem& file_system);
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
+/// Removes the temporaries that killed processes left in a folder; those of living processes remain. What cannot be
+/// removed is left.
+void remove_abandoned_temporaries(const std::filesystem::path& folder, FileSystem& file_system);
+
 /// Makes `path` a symbolic link to `target` (as it is written, relative to the link's folder), replacing what was there
 /// in one step. Throws IoError; then `path` is as it was.
 void link_atomically(const std::filesystem::path& target, const std::filesystem::path& path, FileSystem& file_system);

@@ -12,6 +12,8 @@ namespace {
 
 /// A study's presets call the model whose weights all start out random C.
 constexpr std::string_view untrained_model = "C";
+/// And those that differ from A only in how their backbones were pre-trained A-something.
+constexpr std::string_view varied_model = "A", variant_prefix = "A-";
 
 std::string number(std::int64_t count) { return count_text(count); }
 
@@ -88,6 +90,36 @@ void add_gains(const Report& report, const std::string& protocol, std::vector<Fi
                    std::to_string(epoch) + " epochs: " + finding.text + ".";
     findings.push_back(finding);
   }
+}
+
+/// On what A's gain depends: what each change of its pre-training brought at the last epoch of A's evaluation.
+std::optional<Finding> gains_of_variants(const Report& report, const std::string& protocol) {
+  const auto varied = std::find_if(report.models.begin(), report.models.end(),
+                                   [](const auto& model) { return model.name == varied_model; });
+  const auto* base = varied == report.models.end() ? nullptr : last_evaluation(*varied, protocol);
+  if (base == nullptr || !base->epoch) return std::nullopt;
+  const double its = base->record.evaluation.map50;
+  std::vector<Leader> variants;
+  for (const auto& model : report.models)
+    if (model.name.starts_with(variant_prefix))
+      if (const auto* evaluation = find_evaluation(model, *base->epoch, protocol))
+        variants.push_back({&model, evaluation});
+  if (variants.empty()) return std::nullopt;
+  const auto map50 = [](const Leader& variant) { return variant.evaluation->record.evaluation.map50; };
+  std::stable_sort(variants.begin(), variants.end(), [&](const auto& a, const auto& b) { return map50(a) > map50(b); });
+  Finding finding{.text = "",
+                  .rule =
+                      "mAP50 less that of A at A's last milestone; these models differ from A only in how their "
+                      "backbones were pre-trained",
+                  .files = {base->file}};
+  for (const Leader& variant : variants) {
+    finding.text += (finding.text.empty() ? "" : "; ") + variant.model->name + " " +
+                    difference_text(map50(variant) - its) + " (" + variant.model->backbone + ")";
+    finding.files.push_back(variant.evaluation->file);
+  }
+  finding.text = "What another pre-training than A's (" + varied->backbone + ") brought in mAP50 on " + protocol + " " +
+                 when(*base) + ": " + finding.text + ".";
+  return finding;
 }
 
 Finding commonest_error(const Leader& first) {
@@ -206,6 +238,8 @@ std::vector<Finding> draw_findings(const Report& report) {
     if (const Leader first = leader(report, protocol); first.model != nullptr)
       findings.push_back(best_model(report, protocol, first));
   for (const auto& protocol : protocols) add_gains(report, protocol, findings);
+  for (const auto& protocol : protocols)
+    if (const auto finding = gains_of_variants(report, protocol)) findings.push_back(*finding);
   const Leader first = protocols.empty() ? Leader{} : leader(report, protocols[0]);
   if (first.model == nullptr) return findings;
   findings.push_back(commonest_error(first));

@@ -62,7 +62,8 @@ TrainerState load_checkpoint(const fs::path& path, const RunConfig& config) {
   const TensorFile file = read_safetensors(path);
   const std::string name = path.string();
   metadata_of(file, digest_key, name);
-  if (metadata_of(file, "config", name) != to_json_text(config))
+  // Read and written again: a later version lists settings that this file's did not have.
+  if (to_json_text(parse_config(metadata_of(file, "config", name), name)) != to_json_text(config))
     throw CheckpointError(name + ": the checkpoint belongs to a run with another configuration");
   const Network network(config.network);
   TensorIndex tensors(file);

@@ -32,7 +32,8 @@ std::uint64_t steps_for(std::uint64_t canvases, int batch) { return (canvases + 
 
 Task task_of(const NetworkSpec& network) {
   if (!network.detector.classifies_only()) return Task::detection;
-  return network.detector.class_loss == ClassLoss::multi_label ? Task::canvases : Task::digits;
+  if (network.detector.class_loss != ClassLoss::multi_label) return Task::digits;
+  return network.detector.cells == 1 ? Task::canvases : Task::cells;
 }
 
 RunConfig default_config(std::string_view preset) {
@@ -52,23 +53,30 @@ RunConfig default_config(std::string_view preset) {
 }
 
 NetworkSpec classifier_of(const NetworkSpec& network, Task task) {
-  require(task != Task::detection, "a classifier learns digits or canvases, not detection");
+  require(task != Task::detection, "a classifier learns digits, canvases or cells, not detection");
   constexpr int pooled = 7, hidden = 128;
   NetworkSpec classifier = network;
   const int classes = network.detector.classes;
   classifier.head = {FullyConnectedLayer{hidden}, FullyConnectedLayer{classes, Activation::none}};
+  classifier.detector = {.cells = 1, .predictors = 0, .classes = classes};
   if (task == Task::digits) {
     const Protocol digits = find_protocol("digits-28");
     classifier.name += "-digits";
     classifier.input.height = digits.height;
     classifier.input.width = digits.width;
-    classifier.detector = {.cells = 1, .predictors = 0, .classes = classes};
   } else {
-    classifier.name += "-canvases";
     const ImageShape features = layers_of(network).at(network.backbone.size() - 1).output;
-    classifier.head.insert(classifier.head.begin(),
-                           AveragePoolLayer{std::min(pooled, features.height), std::min(pooled, features.width)});
-    classifier.detector = {.cells = 1, .predictors = 0, .classes = classes, .class_loss = ClassLoss::multi_label};
+    AveragePoolLayer pool{std::min(pooled, features.height), std::min(pooled, features.width)};
+    classifier.detector.class_loss = ClassLoss::multi_label;
+    if (task == Task::canvases) {
+      classifier.name += "-canvases";
+    } else {
+      classifier.name += "-cells";
+      pool.height = pool.width = classifier.detector.cells = std::min(pool.height, pool.width);
+      classifier.head = {ConvolutionLayer{.filters = hidden, .size = 1, .padding = 0},
+                         ConvolutionLayer{.filters = classes, .size = 1, .padding = 0, .activation = Activation::none}};
+    }
+    classifier.head.insert(classifier.head.begin(), pool);
   }
   layers_of(classifier);
   return classifier;
@@ -94,18 +102,22 @@ RunConfig pretrain_config(Task task, std::string_view preset) {
   return config;
 }
 
-RunConfig study_config(StudyRecipe recipe, std::string_view preset, std::string_view protocol, int epochs,
+RunConfig study_config(StudyRecipe recipe, std::string_view preset, std::string_view protocol, int epochs, int images,
                        int epoch_canvases) {
   RunConfig config = default_config(preset);
   config.protocol = find_protocol(protocol);
-  config.epoch_canvases = epoch_canvases;
+  config.training_set.images = images;
+  config.epoch_canvases = images > 0 ? images : epoch_canvases;
   config.batch = 16;
-  config.steps = steps_for(std::uint64_t(epochs) * epoch_canvases, config.batch);
-  config.checkpoint_every = steps_for(epoch_canvases, config.batch);
+  config.steps = steps_for(std::uint64_t(epochs) * config.epoch_canvases, config.batch);
+  config.checkpoint_every = steps_for(config.epoch_canvases, config.batch);
   config.validation.every_epochs = 1;
   config.optimizer.schedule.warmup = 30;
-  if (recipe == StudyRecipe::best)
+  if (recipe == StudyRecipe::best && images > 0)
     config.training_set.augmentation = {.scale = 0.1f, .shift = float(config.protocol.width / 14), .overlay = 0.5f};
+  // More to learn from each canvas, and glyphs that overlap.
+  if (recipe == StudyRecipe::best && images == 0 && config.protocol.placing == Placing::anywhere)
+    config.protocol.max_glyphs *= 3;
   if (recipe == StudyRecipe::original) {
     config.network.detector.class_loss = ClassLoss::mse;
     config.network.detector.size_coding = SizeCoding::linear;

@@ -7,8 +7,8 @@
 namespace gridspot {
 
 /// What a network learns. A detector has predictors; a classifier says which glyph is shown (one class, cross entropy)
-/// or which glyphs are on the canvas (multi-label).
-enum class Task { detection, digits, canvases };
+/// which glyphs are on the canvas, or which are centred in each cell of a coarse grid (multi-label).
+enum class Task { detection, digits, canvases, cells };
 
 Task task_of(const NetworkSpec& network);
 
@@ -17,7 +17,8 @@ Task task_of(const NetworkSpec& network);
 RunConfig default_config(std::string_view preset);
 
 /// The same backbone under a classifier's head. `digits`: the flattened features, a hidden layer of 128 and the
-/// classes, on canvases of 28x28; `canvases`: the features averaged to 7x7 before that, on the network's own input.
+/// classes, on canvases of 28x28; `canvases`: the features averaged to 7x7 before that, on the network's own input;
+/// `cells`: the same in each of these 7x7 cells by itself.
 NetworkSpec classifier_of(const NetworkSpec& network, Task task);
 
 /// The recommended settings for pre-training a preset's backbone. Throws InvalidInput for Task::detection.
@@ -29,8 +30,9 @@ enum class StudyRecipe {
   best,      ///< ours, for the best average precision after the same 20 epochs
 };
 
-/// Settings of one of the study's models for `epochs` epochs of `epoch_canvases` canvases.
-RunConfig study_config(StudyRecipe recipe, std::string_view preset, std::string_view protocol, int epochs,
+/// Settings of one of the study's models for `epochs` epochs of a fixed set of `images`, or where that is 0 of
+/// `epoch_canvases` fresh canvases.
+RunConfig study_config(StudyRecipe recipe, std::string_view preset, std::string_view protocol, int epochs, int images,
                        int epoch_canvases);
 
 }  // namespace gridspot

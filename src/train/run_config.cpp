@@ -22,6 +22,7 @@ constexpr std::array precisions{EnumName{"fp32"sv, Precision::fp32}, EnumName{"t
 
 Json protocol_json(const Protocol& protocol) {
   return {{"name", protocol.name},
+          {"max_glyphs", protocol.max_glyphs},
           {"box", name_of(box_kinds, protocol.box)},
           {"shear", json_number(protocol.max_shear)},
           {"clutter", protocol.max_clutter},
@@ -42,6 +43,7 @@ Protocol read_protocol(ObjectReader reader) {
   std::string name;
   reader.require("name", name);
   Protocol protocol = named_protocol(reader, name);
+  reader.read("max_glyphs", protocol.max_glyphs, protocol.min_glyphs, most_glyphs);
   reader.read("box", protocol.box, all(box_kinds));
   reader.read("shear", protocol.max_shear, 0, 1);
   reader.read("clutter", protocol.max_clutter, 0, most_clutter);

@@ -75,7 +75,6 @@ RunFolder::RunFolder(fs::path folder, const RunConfig& config, NewRun run, FileS
 
 RunFolder::RunFolder(fs::path folder, const RunConfig& config, ResumedRun run, FileSystem& file_system)
     : folder_(std::move(folder)), config_(config), file_system_(file_system) {
-  const std::uint64_t in_results = cut_results(run.step);
   const auto metrics_path = folder_ / "metrics.jsonl";
   cut_lines(metrics_path, file_system_, [&](std::string_view line) {
     if (step_ == run.step) return false;
@@ -95,7 +94,7 @@ RunFolder::RunFolder(fs::path folder, const RunConfig& config, ResumedRun run, F
   if (step_ != run.step)
     throw CheckpointError(metrics_path.string() + " ends with step " + std::to_string(step_) +
                           ", before the checkpoint of step " + std::to_string(run.step));
-  if (in_results == step_) {  // of a finished run: the epoch that its end broke off has its line already
+  if (cut_results(run.step) == step_) {  // of a finished run: the epoch that its end broke off has its line already
     sum_ = {};
     steps_in_epoch_ = 0;
   }
@@ -131,6 +130,7 @@ std::uint64_t RunFolder::cut_results(std::uint64_t step) {
 }
 
 void RunFolder::open() {
+  for (const fs::path& written : {folder_, checkpoints()}) remove_abandoned_temporaries(written, file_system_);
   metrics_.emplace(folder_ / "metrics.jsonl", file_system_);
   results_.emplace(folder_ / "results.csv", file_system_);
   validation_.emplace(folder_ / "validation.jsonl", file_system_);

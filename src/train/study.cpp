@@ -19,48 +19,76 @@ namespace fs = std::filesystem;
 constexpr std::array recipe_names{EnumName{std::string_view("original"), StudyRecipe::original},
                                   EnumName{std::string_view("best"), StudyRecipe::best}};
 
-std::string description(char model, const StudySettings& settings) {
-  const std::string epochs = std::to_string(settings.pretrain_epochs);
-  if (model == 'A')
-    return "pre-trained on " +
-           (settings.pretrain_images > 0 ? std::to_string(settings.pretrain_images) + " canvases, " + epochs + " epochs"
-                                         : epochs + " epochs of fresh canvases") +
-           ", multi-label";
-  if (model == 'B') return "pre-trained on single glyphs, " + std::to_string(settings.digit_epochs) + " epochs";
-  return "fresh";
+/// One of the models, and how its backbone is pre-trained.
+struct ModelKind {
+  std::string_view name;
+  std::string_view backbone;  ///< its name; empty: fresh weights
+  Task task = Task::detection;
+  bool fresh = false;  ///< canvases at every step, whatever pretrain_images says
+  int epochs_factor = 1;
+};
+constexpr std::array model_kinds{ModelKind{"A", "canvases", Task::canvases},
+                                 ModelKind{"B", "digits", Task::digits},
+                                 ModelKind{"C", ""},
+                                 ModelKind{"A-fresh", "canvases-fresh", Task::canvases, true},
+                                 ModelKind{"A-long", "canvases-long", Task::canvases, false, 5},
+                                 ModelKind{"A-cells", "cells", Task::cells},
+                                 ModelKind{"A-all", "cells-fresh-long", Task::cells, true, 5}};
+
+const ModelKind& kind_of(const std::string& name) {
+  const auto found =
+      std::find_if(model_kinds.begin(), model_kinds.end(), [&](const auto& kind) { return kind.name == name; });
+  require(found != model_kinds.end(), "there is no model '" + name + "' in a study");
+  return *found;
 }
 
-std::string backbone_folder(char model) { return model == 'A' ? "backbone-canvases" : "backbone-digits"; }
+int pretrain_images(const ModelKind& kind, const StudySettings& settings) {
+  return kind.fresh ? 0 : settings.pretrain_images;
+}
+
+std::string description(const ModelKind& kind, const StudySettings& settings) {
+  if (kind.task == Task::detection) return "fresh";
+  if (kind.task == Task::digits)
+    return "pre-trained on single glyphs, " + std::to_string(settings.digit_epochs) + " epochs";
+  const std::string epochs = std::to_string(kind.epochs_factor * settings.pretrain_epochs) + " epochs";
+  const int images = pretrain_images(kind, settings);
+  return "pre-trained on " +
+         (images > 0 ? std::to_string(images) + " canvases, " + epochs : epochs + " of fresh canvases") +
+         (kind.task == Task::cells ? ", multi-label in each cell" : ", multi-label");
+}
+
+std::string backbone_folder(const ModelKind& kind) { return "backbone-" + std::string(kind.backbone); }
 
 RunConfig model_config(const StudySettings& settings) {
   const RunConfig usual = default_config(settings.preset);
   const std::string protocol = settings.protocol.empty() ? usual.protocol.name : settings.protocol;
-  const int epoch = settings.images > 0 ? settings.images : settings.epoch_canvases;
-  RunConfig config = study_config(settings.recipe, settings.preset, protocol, settings.milestones.back(), epoch);
+  RunConfig config = study_config(settings.recipe, settings.preset, protocol, settings.milestones.back(),
+                                  settings.images, settings.epoch_canvases);
   config.data = settings.data;
   config.device = settings.device;
   config.seed = settings.seed;
-  config.training_set.images = settings.images;
   config.evaluation.count = settings.evaluation_count;
   return config;
 }
 
-RunConfig backbone_config(const StudySettings& settings, Task task, int glyphs) {
-  RunConfig config = pretrain_config(task, settings.preset);
+RunConfig backbone_config(const StudySettings& settings, const ModelKind& kind, int glyphs) {
+  RunConfig config = pretrain_config(kind.task, settings.preset);
   const RunConfig models = model_config(settings);
   config.data = settings.data;
   config.device = settings.device;
   config.seed = settings.seed;
   config.evaluation.count = settings.evaluation_count;
   int epochs = settings.digit_epochs;
-  if (task == Task::digits) config.epoch_canvases = glyphs;
-  if (task == Task::canvases) {
-    config.protocol = models.protocol;
+  if (kind.task == Task::digits) {
+    config.epoch_canvases = glyphs;
+  } else {
+    config.protocol = find_protocol(models.protocol.name);
     config.batch = models.batch;
     config.optimizer = models.optimizer;
-    config.training_set.images = settings.pretrain_images;
+    config.training_set.images = pretrain_images(kind, settings);
+    // Of fresh canvases as many as there are fixed ones, so that what differs is only that.
     config.epoch_canvases = settings.pretrain_images > 0 ? settings.pretrain_images : settings.epoch_canvases;
-    epochs = settings.pretrain_epochs;
+    epochs = kind.epochs_factor * settings.pretrain_epochs;
   }
   config.steps = (std::uint64_t(epochs) * config.epoch_canvases + config.batch - 1) / config.batch;
   return config;
@@ -77,11 +105,11 @@ class Study {
         test_(load_glyphs(settings.data, Split::test)) {}
 
   bool run() {
-    for (const char model : settings_.models)
-      if (model != 'C' && !make_backbone(model)) return false;
+    for (const std::string& model : settings_.models)
+      if (!make_backbone(kind_of(model))) return false;
     for (const int milestone : settings_.milestones)
-      for (const char model : settings_.models)
-        if (!reach(model, milestone)) return false;
+      for (const std::string& model : settings_.models)
+        if (!reach(kind_of(model), milestone)) return false;
     return true;
   }
 
@@ -119,26 +147,27 @@ class Study {
     return !evaluation.stopped();
   }
 
-  bool make_backbone(char model) {
+  bool make_backbone(const ModelKind& model) {
+    if (model.task == Task::detection) return true;
     const fs::path folder = options_.folder / backbone_folder(model);
-    const RunConfig config =
-        backbone_config(settings_, model == 'A' ? Task::canvases : Task::digits, train_.glyphs.count());
+    const RunConfig config = backbone_config(settings_, model, train_.glyphs.count());
     const fs::path result = folder / "evaluation" / "final" / config.protocol.name;
     if (fs::exists(result / "evaluation.json")) return true;
-    say(std::string("Backbone of ") + model + ": " + description(model, settings_));
+    say("Backbone of " + std::string(model.name) + ": " + description(model, settings_));
     return train(folder, config, 0) &&
            evaluate(folder / "model.safetensors", result, config.protocol, config.evaluation);
   }
 
-  bool reach(char model, int milestone) {
-    const fs::path folder = options_.folder / std::string(1, model);
+  bool reach(const ModelKind& model, int milestone) {
+    const fs::path folder = options_.folder / model.name;
     RunConfig config = model_config(settings_);
     const std::string name = "epoch-" + std::to_string(milestone);
     const fs::path saved = folder / (name + ".safetensors"), results = folder / "evaluation" / name;
     if (!fs::exists(saved)) {
-      say(std::string("Model ") + model + " (" + description(model, settings_) + ") to epoch " +
+      say("Model " + std::string(model.name) + " (" + description(model, settings_) + ") to epoch " +
           std::to_string(milestone));
-      if (model != 'C') config.backbone.file = options_.folder / backbone_folder(model) / "model.safetensors";
+      if (model.task != Task::detection)
+        config.backbone.file = options_.folder / backbone_folder(model) / "model.safetensors";
       const std::uint64_t until = (std::uint64_t(milestone) * config.epoch_canvases + config.batch - 1) / config.batch;
       if (!train(folder, config, until)) return false;
       constexpr std::size_t max_model_bytes = std::size_t{1} << 34;
@@ -160,11 +189,21 @@ void check(const StudySettings& settings) {
   require(!settings.milestones.empty() && settings.milestones.front() > 0 &&
               std::is_sorted(settings.milestones.begin(), settings.milestones.end()),
           "a study's milestones must be epochs in rising order");
-  require(!settings.models.empty() && settings.models.find_first_not_of("ABC") == std::string::npos,
-          "a study's models must be among A, B and C, found '" + settings.models + "'");
+  require(!settings.models.empty(), "a study has at least one model");
+  for (std::size_t i = 0; i < settings.models.size(); ++i) {
+    kind_of(settings.models[i]);
+    require(std::count(settings.models.begin(), settings.models.end(), settings.models[i]) == 1,
+            "a study's model '" + settings.models[i] + "' is named twice");
+  }
 }
 
 }  // namespace
+
+std::vector<std::string> study_models() {
+  std::vector<std::string> names;
+  for (const ModelKind& kind : model_kinds) names.emplace_back(kind.name);
+  return names;
+}
 
 std::vector<std::string> study_protocols(const RunConfig& config) {
   std::vector<std::string> names{config.protocol.name};
@@ -178,12 +217,10 @@ std::vector<std::string> study_protocols(const RunConfig& config) {
 Json study_json(const StudySettings& settings) {
   const RunConfig config = model_config(settings);
   Json models = Json::array(), backbones = Json::array();
-  for (const char model : settings.models) {
-    models.push_back({{"name", std::string(1, model)},
-                      {"folder", std::string(1, model)},
-                      {"backbone", description(model, settings)}});
-    if (model != 'C')
-      backbones.push_back({{"name", model == 'A' ? "canvases" : "digits"}, {"folder", backbone_folder(model)}});
+  for (const std::string& model : settings.models) {
+    const ModelKind& kind = kind_of(model);
+    models.push_back({{"name", model}, {"folder", model}, {"backbone", description(kind, settings)}});
+    if (kind.task != Task::detection) backbones.push_back({{"name", kind.backbone}, {"folder", backbone_folder(kind)}});
   }
   return {{"gridspot", GRIDSPOT_VERSION},
           {"preset", settings.preset},
@@ -234,7 +271,7 @@ StudySettings read_study(const fs::path& folder) {
     model.read("folder", rest);
     model.read("backbone", rest);
     model.finish();
-    settings.models += name;
+    settings.models.push_back(name);
   }
   reader.objects("backbones");
   reader.finish();

@@ -48,7 +48,7 @@ std::optional<Json> Validator::measure(const std::vector<float>& weights, const 
 
 double Validator::score(const Json& measures) {
   for (const char* key : {"mAP50_95", "macro_F1", "accuracy"})
-    if (measures.contains(key)) return measures.at(key).get<double>();
+    if (measures.contains(key)) return measures.at(key).is_null() ? 0 : measures.at(key).get<double>();
   return 0;
 }
 

@@ -164,8 +164,12 @@ TEST_F(Study, RefusesWrongSettings) {
   EXPECT_EQ(result.exit_code, 3);
   EXPECT_THAT(result.error, HasSubstr("milestones must be epochs in rising order"));
   auto models = command("study");
-  models.insert(models.end(), {"--models", "AD"});
-  EXPECT_EQ(run_gridspot(models).exit_code, 3);
+  models.insert(models.end(), {"--models", "A,D"});
+  EXPECT_EQ(run_gridspot(models).exit_code, 2);
+  models.back() = "A,B,A";
+  const auto twice = run_gridspot(models);
+  EXPECT_EQ(twice.exit_code, 3);
+  EXPECT_THAT(twice.error, HasSubstr("a study's model 'A' is named twice"));
   EXPECT_FALSE(fs::exists(folder_ / "study"));
 }
 

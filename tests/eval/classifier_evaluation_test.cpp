@@ -259,14 +259,36 @@ TEST(ClassifierEvaluation, RefusesWhatDoesNotFit) {
     }
     return "accepted";
   };
-  EXPECT_EQ(message_of(load_network("quick")), "network 'quick' is no classifier of whole canvases");
+  EXPECT_EQ(message_of(load_network("quick")), "network 'quick' is no classifier");
   NetworkSpec grid = pixel_classifier(3, ClassLoss::cross_entropy);
   grid.head = {FullyConnectedLayer{12, Activation::none}};
   grid.detector.cells = 2;
-  EXPECT_EQ(message_of(grid), "network 'pixels' is no classifier of whole canvases");
+  EXPECT_EQ(message_of(grid),
+            "network 'pixels' finds one class in each of several cells, which no measure here is for");
   EXPECT_THAT(message_of(with_classes(pixel_classifier(3, ClassLoss::cross_entropy), 4)),
               testing::AllOf(HasSubstr("the model knows 4 classes"), HasSubstr("rows have 3")));
   EXPECT_THAT(message_of(pixel_classifier(4, ClassLoss::cross_entropy)), HasSubstr("the model takes canvases of 4x1"));
+}
+
+TEST(ClassifierEvaluation, ACanvasHasWhatOneOfItsCellsHas) {
+  Stream stream(Device{});
+  Random random(17);
+  constexpr int classes = 5, cells = 4;
+  const auto rows = random_rows(random, 70, classes, 0, 3);
+  const CanvasStore store(stream, set_of(rows));
+  NetworkSpec spec = pixel_classifier(classes, ClassLoss::multi_label);
+  spec.head = {FullyConnectedLayer{cells * classes, Activation::none}};
+  spec.detector.cells = 2;
+  const Network network(spec);
+  std::vector<float> weights(network.buffer_size());
+  for (int cell = 0; cell < cells; ++cell)  // a cell sees one class, or two, and none of the others
+    for (int i = 0; i < classes; ++i) {
+      const int output = cell * classes + i;
+      const bool sees = i % cells == cell;
+      weights[network.parameters()[0].offset + std::size_t(output) * classes + i] = sees ? 1 : 0;
+      weights[network.parameters()[1].offset + output] = sees ? -0.5f : -1;
+    }
+  expect_counts(evaluate_classifier(spec, weights, Device{}, {.store = &store}, 1000), rows, true);
 }
 
 TEST(ClassifierEvaluation, EndsWithTheSignal) {

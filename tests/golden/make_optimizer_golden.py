@@ -1,4 +1,4 @@
-"""Prints the numbers of tests/golden/optimizer.h: torch.optim.AdamW and SGD in float64 on a fixed sequence of gradients.
+"""Prints the numbers of tests/golden/optimizer.h: torch.optim.AdamW, Adam and SGD in float64 on a fixed sequence of gradients.
 
 python tests/golden/make_optimizer_golden.py > tests/golden/optimizer.h
 """
@@ -25,10 +25,12 @@ def trajectory(make):
 
 # Settings that float32 holds exactly, so that both sides compute with the same numbers.
 adamw = trajectory(lambda p: torch.optim.AdamW(p, lr=0.03125, betas=(0.875, 0.96875), eps=2.0**-20, weight_decay=0.0625))
+adam = trajectory(lambda p: torch.optim.Adam(p, lr=0.03125, betas=(0.875, 0.96875), eps=2.0**-20, weight_decay=0.0625))
 sgd = trajectory(lambda p: torch.optim.SGD(p, lr=0.03125, momentum=0.875, weight_decay=0.0625))
 print("#pragma once")
 print(f"// The weights after {STEPS} steps, from tests/golden/make_optimizer_golden.py with torch {torch.__version__}.")
 print("#include <array>\n\nnamespace gridspot::golden {\n")
 print(f"inline constexpr std::array adamw_weights{{{adamw}}};")
+print(f"inline constexpr std::array adam_weights{{{adam}}};")
 print(f"inline constexpr std::array sgd_weights{{{sgd}}};")
 print("\n}  // namespace gridspot::golden")

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdint>
@@ -146,6 +148,23 @@ TEST(AtomicFile, PassesOverATemporaryThatACrashLeft) {
   write_file_atomically(folder / "file", "whole");
   EXPECT_EQ(get(folder / "file"), "whole");
   EXPECT_EQ(get(folder / left), "half");
+}
+
+TEST(AtomicFile, RemovesTheTemporariesOfDeadProcessesAlone) {
+  const test::TemporaryFolder folder;
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) ::_exit(0);
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  const auto of = [](pid_t process) { return ".gridspot-" + std::to_string(process) + "-3.tmp"; };
+  std::set<std::string> others{of(::getpid()), ".gridspot-x-0.tmp", ".gridspot--1-0.tmp", ".gridspot-7.tmp",
+                               "file.tmp"};
+  for (const auto& name : others) put(folder / name, "half");
+  put(folder / of(child), "half");
+  FileSystem file_system;
+  remove_abandoned_temporaries(folder.path(), file_system);
+  EXPECT_EQ(folder.names(), others);
+  remove_abandoned_temporaries(folder / "missing", file_system);
 }
 
 TEST(AtomicFile, ToleratesFoldersThatCannotBeSynchronised) {

@@ -3,7 +3,7 @@
 #include <limits>
 
 #include "tests/golden/optimizer.h"
-#include "tests/kernels/refusals.h"
+#include "tests/kernels/optimizer_state.h"
 #include "tests/reference/optimizer.h"
 #include "tests/support/compare.h"
 #include "tests/support/device_test.h"
@@ -11,54 +11,8 @@
 namespace gridspot {
 namespace {
 
+using test::OptimizerState;
 using test::Random;
-
-/// Everything that the optimiser works on, on the device.
-struct State {
-  Stream& stream;
-  int shards;
-  Buffer<float> weights, moment1, moment2, ema, shard_gradients, gradient, partial_norms, norm;
-  Buffer<std::uint8_t> decay_mask;
-  Buffer<std::uint64_t> step;
-
-  State(Stream& s, const std::vector<float>& initial, const std::vector<std::uint8_t>& mask, int shard_count)
-      : stream(s),
-        shards(shard_count),
-        weights(upload(s, initial)),
-        moment1(zeros(initial.size())),
-        moment2(zeros(initial.size())),
-        ema(upload(s, initial)),
-        shard_gradients(zeros(initial.size() * shard_count)),
-        gradient(zeros(initial.size())),
-        partial_norms(zeros(norm_partials(initial.size()))),
-        norm(zeros(1)),
-        decay_mask(upload(s, mask)),
-        step(upload(s, std::vector<std::uint64_t>{0})) {}
-
-  [[nodiscard]] Buffer<float> zeros(std::size_t count) const { return upload(stream, std::vector<float>(count)); }
-  [[nodiscard]] OptimizerBuffers buffers() const {
-    return {weights, moment1, moment2, ema, decay_mask, shard_gradients, gradient, partial_norms, norm};
-  }
-
-  void update(const OptimizerSettings& settings, const std::vector<float>& gradients, std::uint64_t first_update = 0) {
-    copy_to_device(stream, shard_gradients.data(), gradients.data(), gradients.size() * sizeof(float));
-    reduce_gradients(stream, shards, buffers());
-    optimizer_step(stream, settings, step.data(), buffers(), first_update);
-    advance_step(stream, step.data());
-  }
-
-  /// norm, then weights, moments and average.
-  [[nodiscard]] std::vector<float> everything() const {
-    std::vector<float> all = download(stream, norm);
-    for (const Buffer<float>* part : {&weights, &moment1, &moment2, &ema}) {
-      const auto values = download(stream, *part);
-      all.insert(all.end(), values.begin(), values.end());
-    }
-    partial_norms.check_red_zone();
-    gradient.check_red_zone();
-    return all;
-  }
-};
 
 class Optimizer : public test::DeviceTest {
  protected:
@@ -73,7 +27,7 @@ class Optimizer : public test::DeviceTest {
     for (auto& g : gradients) g = random.uniforms(count * shards);
 
     const auto result = run([&](Stream& stream) {
-      State state(stream, initial, mask, shards);
+      OptimizerState state(stream, initial, mask, shards);
       for (const auto& g : gradients) state.update(settings, g);
       return state.everything();
     });
@@ -105,6 +59,12 @@ OptimizerSettings adamw() {
   return settings;
 }
 
+OptimizerSettings adam() {
+  OptimizerSettings settings = adamw();
+  settings.kind = OptimizerKind::adam;
+  return settings;
+}
+
 OptimizerSettings sgd() {
   OptimizerSettings settings = adamw();
   settings.kind = OptimizerKind::sgd;
@@ -112,21 +72,21 @@ OptimizerSettings sgd() {
   return settings;
 }
 
+std::vector<OptimizerSettings> all_kinds() { return {adamw(), adam(), sgd()}; }
+
 // Around a pack, a warp, a block of the update, and a block of the reduction.
 constexpr std::size_t sizes[] = {0, 1, 7, 8, 9, 31, 32, 33, 255, 256, 257, 2047, 2048, 2049, 8191, 8192, 8193};
 
-TEST_P(Optimizer, AdamWFollowsItsReference) {
-  for (const std::size_t count : sizes) check_trajectory(adamw(), count, 20);
-  check_trajectory(adamw(), 100003, 3);
-}
-
-TEST_P(Optimizer, SgdFollowsItsReference) {
-  for (const std::size_t count : sizes) check_trajectory(sgd(), count, 20);
-  check_trajectory(sgd(), 100003, 3);
+TEST_P(Optimizer, FollowsItsReference) {
+  for (const OptimizerSettings& settings : all_kinds()) {
+    SCOPED_TRACE("kind " + std::to_string(static_cast<int>(settings.kind)));
+    for (const std::size_t count : sizes) check_trajectory(settings, count, 20);
+    check_trajectory(settings, 100003, 3);
+  }
 }
 
 TEST_P(Optimizer, ClippingFollowsItsReference) {
-  for (OptimizerSettings settings : {adamw(), sgd()})
+  for (OptimizerSettings settings : all_kinds())
     for (const float clip : {0.01f, 1.0f, 1e6f}) {
       settings.clip_norm = clip;
       check_trajectory(settings, 1000, 5);
@@ -134,7 +94,7 @@ TEST_P(Optimizer, ClippingFollowsItsReference) {
 }
 
 TEST_P(Optimizer, SettingsOffAndAtTheirEnds) {
-  for (OptimizerSettings settings : {adamw(), sgd()}) {
+  for (OptimizerSettings settings : all_kinds()) {
     settings.weight_decay = settings.ema_decay = 0;
     check_trajectory(settings, 100, 5);
     settings.beta1 = settings.beta2 = settings.momentum = 0;
@@ -155,12 +115,12 @@ TEST_P(Optimizer, AFirstUpdateAfterOtherStepsFollowsTheReference) {
   const auto initial = random.uniforms(count);
   std::vector<std::vector<float>> gradients(updates);
   for (auto& g : gradients) g = random.uniforms(count);
-  for (OptimizerSettings settings : {adamw(), sgd()})
+  for (OptimizerSettings settings : all_kinds())
     for (const std::uint64_t first : {std::uint64_t{1}, std::uint64_t{5}, std::uint64_t{1} << 40}) {
       settings.clip_norm = 1;
       settings.ema_decay = 0.05f;  // below what limits it at first, whichever steps that would count
       const auto result = run([&](Stream& stream) {
-        State state(stream, initial, std::vector<std::uint8_t>(count, 1), 1);
+        OptimizerState state(stream, initial, std::vector<std::uint8_t>(count, 1), 1);
         state.step = upload(stream, std::vector<std::uint64_t>{first});
         for (const auto& g : gradients) state.update(settings, g, first);
         return state.everything();
@@ -180,7 +140,14 @@ TEST_P(Optimizer, AFirstUpdateAfterOtherStepsFollowsTheReference) {
 
 TEST_P(Optimizer, AgreesWithTorch) {
   const std::vector<float> initial{0.5f, -0.25f, 0.125f, 1.0f};
-  for (const auto kind : {OptimizerKind::adamw, OptimizerKind::sgd}) {
+  struct Row {
+    OptimizerKind kind;
+    const char* name;
+    std::array<double, 4> weights;
+  };
+  for (const auto& [kind, name, golden] :
+       {Row{OptimizerKind::adamw, "AdamW", golden::adamw_weights},
+        Row{OptimizerKind::adam, "Adam", golden::adam_weights}, Row{OptimizerKind::sgd, "SGD", golden::sgd_weights}}) {
     const OptimizerSettings settings{.kind = kind,
                                      .beta1 = 0.875f,
                                      .beta2 = 0.96875f,
@@ -190,7 +157,7 @@ TEST_P(Optimizer, AgreesWithTorch) {
                                      .clip_norm = 0.75f,
                                      .schedule = {.kind = ScheduleKind::constant, .peak = 0.03125f}};
     const auto weights = run([&](Stream& stream) {
-      State state(stream, initial, {1, 1, 1, 1}, 1);
+      OptimizerState state(stream, initial, {1, 1, 1, 1}, 1);
       for (int step = 0; step < 20; ++step) {
         std::vector<float> gradient(4);
         for (int i = 0; i < 4; ++i) gradient[i] = static_cast<float>((step * 7 + i * 5) % 17 - 8) / 8;
@@ -198,16 +165,14 @@ TEST_P(Optimizer, AgreesWithTorch) {
       }
       return download(stream, state.weights);
     });
-    const auto& golden = kind == OptimizerKind::adamw ? golden::adamw_weights : golden::sgd_weights;
-    EXPECT_TRUE(test::matches(weights, golden, test::float32_tolerance))
-        << (kind == OptimizerKind::adamw ? "AdamW" : "SGD");
+    EXPECT_TRUE(test::matches(weights, golden, test::float32_tolerance)) << name;
   }
 }
 
 TEST_P(Optimizer, AddsShardsInTheOrderOfTheirNumbers) {
   // (1e8 - 1e8) + 1 is 1, every other order of a float32 sum gives 0 or loses the 1.
   const auto gradient = run([&](Stream& stream) {
-    State state(stream, {0, 0}, {0, 0}, 3);
+    OptimizerState state(stream, {0, 0}, {0, 0}, 3);
     copy_to_device(stream, state.shard_gradients.data(), std::vector<float>{1e8f, 1, -1e8f, 1e8f, 1, -1e8f}.data(), 24);
     reduce_gradients(stream, 3, state.buffers());
     return download(stream, state.gradient);
@@ -221,11 +186,11 @@ TEST_P(Optimizer, NothingChangesWhereTheNormIsNotFinite) {
   const auto initial = random.uniforms(300);
   // The last one is finite itself, its square is not.
   for (const float bad : {nan, infinity, -infinity, 1e30f})
-    for (OptimizerSettings settings : {adamw(), sgd()}) {
+    for (OptimizerSettings settings : all_kinds()) {
       settings.clip_norm = 1;
       std::vector<float> before, gradients = random.uniforms(300);
       const auto after = run([&](Stream& stream) {
-        State state(stream, initial, std::vector<std::uint8_t>(300, 1), 1);
+        OptimizerState state(stream, initial, std::vector<std::uint8_t>(300, 1), 1);
         state.update(settings, gradients);  // so that the moments are not 0
         before = state.everything();
         auto broken = gradients;
@@ -236,70 +201,6 @@ TEST_P(Optimizer, NothingChangesWhereTheNormIsNotFinite) {
       EXPECT_FALSE(std::isfinite(after[0])) << bad;
       EXPECT_EQ(std::vector(after.begin() + 1, after.end()), std::vector(before.begin() + 1, before.end())) << bad;
     }
-}
-
-TEST_P(Optimizer, CountsSteps) {
-  const auto step = run([&](Stream& stream) {
-    const auto counter = upload(stream, std::vector<std::uint64_t>{0xffffffffu});
-    advance_step(stream, counter.data());
-    advance_step(stream, counter.data());
-    return download(stream, counter);
-  });
-  EXPECT_EQ(step[0], 0x100000001u);
-}
-
-TEST_P(Optimizer, DoesNotCountAStepWhoseNormIsNotFinite) {
-  constexpr float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
-  for (const float value : {0.0f, 3e38f, nan, infinity, -infinity}) {
-    const auto step = run([&](Stream& stream) {
-      const auto counter = upload(stream, std::vector<std::uint64_t>{7});
-      const auto norm = upload(stream, std::vector<float>{value});
-      advance_step(stream, counter.data(), norm.data());
-      return download(stream, counter);
-    });
-    EXPECT_EQ(step[0], std::isfinite(value) ? 8u : 7u) << value;
-  }
-}
-
-TEST_P(Optimizer, RefusesWhatBreaksTheContract) {
-  constexpr float nan = std::numeric_limits<float>::quiet_NaN();
-  Stream stream(device());
-  State state(stream, {1, 2, 3, 4, 5}, {0, 0, 0, 0, 0}, 2);
-  struct Arguments {
-    OptimizerSettings settings;
-    OptimizerBuffers buffers;
-    int shards = 2;
-  };
-  const Arguments good{adamw(), state.buffers()};
-  const std::string wrong_partials =
-      "partial_norms must have " + std::to_string(norm_partials(5)) + " elements, it has 0";
-  const auto step = [&](const Arguments& a) { optimizer_step(stream, a.settings, state.step.data(), a.buffers); };
-  test::expect_refusals(
-      good, step,
-      {{[](auto& a) { a.settings.beta1 = 1; }, "optimizer_step: beta1 is 1, expected 0 to 1, 1 excluded"},
-       {[](auto& a) { a.settings.beta1 = nan; }, "optimizer_step: beta1 is nan, expected 0 to 1, 1 excluded"},
-       {[](auto& a) { a.settings.beta2 = -1; }, "optimizer_step: beta2 is -1, expected 0 to 1, 1 excluded"},
-       {[](auto& a) { a.settings.epsilon = 0; }, "optimizer_step: epsilon is 0, expected more than 0"},
-       {[](auto& a) { a.settings.momentum = 1; }, "optimizer_step: momentum is 1, expected 0 to 1, 1 excluded"},
-       {[](auto& a) { a.settings.weight_decay = -1; }, "optimizer_step: weight_decay is -1, expected at least 0"},
-       {[](auto& a) { a.settings.clip_norm = -1; }, "optimizer_step: clip_norm is -1, expected at least 0"},
-       {[](auto& a) { a.settings.ema_decay = 1; }, "optimizer_step: ema_decay is 1, expected 0 to 1, 1 excluded"},
-       {[](auto& a) { a.settings.schedule.peak = -1; }, "optimizer_step: schedule.peak is -1, expected at least 0"},
-       {[](auto& a) { a.settings.schedule.steps = 0; }, "optimizer_step: schedule.steps is 0, expected at least 1"},
-       {[](auto& a) { a.buffers.weights.size = 6; }, "optimizer_step: weights must have 5 elements, it has 6"},
-       {[](auto& a) { a.buffers.moment1.size = 6; }, "optimizer_step: moment1 must have 5 elements, it has 6"},
-       {[](auto& a) { a.buffers.moment2.size = 6; }, "optimizer_step: moment2 must have 5 elements, it has 6"},
-       {[](auto& a) { a.buffers.ema.size = 6; }, "optimizer_step: ema must have 5 elements, it has 6"},
-       {[](auto& a) { a.buffers.decay_mask.size = 6; }, "optimizer_step: decay_mask must have 5 elements, it has 6"},
-       {[](auto& a) { a.buffers.norm.size = 2; }, "optimizer_step: norm must have 1 elements, it has 2"},
-       {[](auto& a) { a.buffers.partial_norms.size = 0; }, "optimizer_step: " + wrong_partials}});
-  const auto reduce = [&](const Arguments& a) { reduce_gradients(stream, a.shards, a.buffers); };
-  test::expect_refusals(
-      good, reduce,
-      {{[](auto& a) { a.shards = 0; }, "reduce_gradients: shards is 0, expected at least 1"},
-       {[](auto& a) { a.shards = 3; }, "reduce_gradients: shard_gradients must have 15 elements, it has 10"},
-       {[](auto& a) { a.buffers.norm.size = 0; }, "reduce_gradients: norm must have 1 elements, it has 0"},
-       {[](auto& a) { a.buffers.partial_norms.size = 0; }, "reduce_gradients: " + wrong_partials}});
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #pragma once
-// The optimiser from its publications, in double precision: AdamW (Loshchilov & Hutter 2019, algorithm 2), SGD with
-// momentum as torch.optim.SGD, clipping as torch.nn.utils.clip_grad_norm_.
+// The optimiser from its publications, in double precision: AdamW (Loshchilov & Hutter 2019, algorithm 2), Adam (the
+// same algorithm's other colour: the decay is a term of the gradient), SGD with momentum as torch.optim.SGD, clipping
+// as torch.nn.utils.clip_grad_norm_.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -42,11 +43,13 @@ struct Optimizer {
     const double rate = reference::learning_rate(settings.schedule, step),
                  decay = decay_mask[i] ? settings.weight_decay : 0;
     const double b1 = settings.beta1, b2 = settings.beta2;
-    if (settings.kind == OptimizerKind::adamw) {
+    if (settings.kind != OptimizerKind::sgd) {
+      const bool decoupled = settings.kind == OptimizerKind::adamw;
+      if (!decoupled) g += decay * weights[i];
       moment1[i] = b1 * moment1[i] + (1 - b1) * g;
       moment2[i] = b2 * moment2[i] + (1 - b2) * g * g;
       const double mean = moment1[i] / (1 - std::pow(b1, step + 1)), square = moment2[i] / (1 - std::pow(b2, step + 1));
-      weights[i] -= rate * (mean / (std::sqrt(square) + settings.epsilon) + decay * weights[i]);
+      weights[i] -= rate * (mean / (std::sqrt(square) + settings.epsilon) + (decoupled ? decay * weights[i] : 0));
     } else {
       moment1[i] = settings.momentum * moment1[i] + g + decay * weights[i];
       weights[i] -= rate * moment1[i];

@@ -159,6 +159,32 @@ TEST(Report, FindingsFollowTheirRules) {
     EXPECT_FALSE(finding.rule.empty() || finding.files.empty()) << finding.text;
 }
 
+TEST(Findings, WhatAnotherPreTrainingBrings) {
+  Report report;
+  const auto add = [&](const char* name, const char* backbone, std::uint64_t epoch, double map50) {
+    EvaluationEntry entry{.milestone = "m", .epoch = epoch, .folder = name, .file = std::string(name) + ".json"};
+    entry.record.protocol = "quick-64";
+    entry.record.evaluation.map50 = map50;
+    if (report.models.empty() || report.models.back().name != name)
+      report.models.push_back({.name = name, .backbone = backbone, .protocol = "quick-64"});
+    report.models.back().evaluations.push_back(entry);
+  };
+  add("A", "few", 10, 0.25);
+  add("A", "few", 20, 0.5);
+  add("Atlas", "another's", 20, 0.9);
+  add("A-less", "fewer", 20, 0.375);
+  add("A-early", "not done", 10, 0.75);
+  add("A-more", "many", 20, 0.625);
+  const auto findings = draw_findings(report);
+  const auto found = std::find_if(findings.begin(), findings.end(), [](const auto& finding) {
+    return finding.text ==
+           "What another pre-training than A's (few) brought in mAP50 on quick-64 after 20 epochs: A-more +0.125 "
+           "(many); A-less -0.125 (fewer).";
+  });
+  ASSERT_NE(found, findings.end()) << texts({.findings = findings});
+  EXPECT_THAT(found->files, ElementsAre("A.json", "A-more.json", "A-less.json"));
+}
+
 TEST(Findings, TheCeilingBindsWhereItCostsHalfOfWhatIsNotFound) {
   struct Case {
     std::int64_t found;

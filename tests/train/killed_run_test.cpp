@@ -120,6 +120,11 @@ class KilledRun : public testing::Test {
     }
   }
 
+  void expect_no_temporaries() {
+    for (const auto& entry : fs::recursive_directory_iterator(run_))
+      EXPECT_NE(entry.path().extension(), ".tmp") << entry.path() << " was left by a killed run";
+  }
+
   const test::TemporaryFolder temporary_;
   const fs::path run_ = temporary_ / "run";
   const GlyphSet glyphs_ = test::tiny_glyphs();
@@ -136,6 +141,7 @@ TEST_F(KilledRun, EndsTheSameWhereverItWasKilled) {
   const auto expect_the_same_end = [&] {
     ++finished;
     EXPECT_EQ(difference(outcome_of(run_), expected), "");
+    expect_no_temporaries();
     fs::remove_all(run_);
   };
   for (int attempt = 0; kills < wanted_kills && !HasFailure(); ++attempt) {
@@ -168,6 +174,7 @@ TEST_F(KilledRun, EndsTheSameWhicheverCallItWasKilledAt) {
     expect_whole_checkpoints();
     EXPECT_FALSE(was_killed(start(config)));
     EXPECT_EQ(difference(outcome_of(run_), expected), "");
+    expect_no_temporaries();
     fs::remove_all(run_);
   }
   EXPECT_GT(k, 100) << "there are more calls in a run";

@@ -44,7 +44,7 @@ TEST(Tasks, AreToldByTheHead) {
   for (const auto& preset : network_presets()) {
     const NetworkSpec network = load_network(preset);
     EXPECT_EQ(task_of(network), Task::detection) << preset;
-    for (const Task task : {Task::digits, Task::canvases}) {
+    for (const Task task : {Task::digits, Task::canvases, Task::cells}) {
       const NetworkSpec classifier = classifier_of(network, task);
       EXPECT_EQ(task_of(classifier), task) << preset;
       EXPECT_EQ(task_of(parse_network(to_json(classifier), "text")), task) << preset;
@@ -54,7 +54,7 @@ TEST(Tasks, AreToldByTheHead) {
 
 TEST(Classifiers, HaveTheDetectorsBackbone) {
   for (const auto& preset : network_presets())
-    for (const Task task : {Task::digits, Task::canvases}) {
+    for (const Task task : {Task::digits, Task::canvases, Task::cells}) {
       SCOPED_TRACE(preset);
       const NetworkSpec network = load_network(preset), classifier = classifier_of(network, task);
       EXPECT_EQ(classifier.backbone, network.backbone);
@@ -63,7 +63,8 @@ TEST(Classifiers, HaveTheDetectorsBackbone) {
       EXPECT_EQ(classifier.input.channels, network.input.channels);
       EXPECT_EQ(classifier.mean, network.mean);
       EXPECT_EQ(classifier.deviation, network.deviation);
-      EXPECT_EQ(layers_of(classifier).back().output, (ImageShape{1, 1, network.detector.classes}));
+      const int cells = task == Task::cells ? 7 : 1;
+      EXPECT_EQ(layers_of(classifier).back().output, (ImageShape{cells, cells, network.detector.classes}));
     }
 }
 
@@ -96,9 +97,20 @@ TEST(Classifiers, OfCanvasesPoolTheFeaturesOfTheNetworksInput) {
   EXPECT_EQ(tiny.deviation, 0.5f);
 }
 
+TEST(Classifiers, OfCellsLookAtEachByItself) {
+  const NetworkSpec seed = classifier_of(load_network("seed"), Task::cells);
+  EXPECT_EQ(seed.name, "seed-cells");
+  EXPECT_EQ(seed.head, (std::vector<LayerSpec>{AveragePoolLayer{7, 7}, ConvolutionLayer{128, 1, 1, 0, Activation::relu},
+                                               ConvolutionLayer{10, 1, 1, 0, Activation::none}}));
+  EXPECT_EQ(seed.detector.cells, 7);
+  EXPECT_EQ(seed.detector.predictors, 0);
+  EXPECT_EQ(seed.detector.class_loss, ClassLoss::multi_label);
+  EXPECT_EQ(classifier_of(small_network(), Task::cells).detector.cells, 3) << "no more than there are features";
+}
+
 TEST(Classifiers, RefuseWhatTheyCannotBe) {
   EXPECT_THAT([] { (void)classifier_of(load_network("quick"), Task::detection); },
-              ThrowsMessage<InvalidInput>("a classifier learns digits or canvases, not detection"));
+              ThrowsMessage<InvalidInput>("a classifier learns digits, canvases or cells, not detection"));
   NetworkSpec deep = small_network();  // its backbone makes nothing of 28 x 28
   deep.input = {512, 512, 1};
   for (int i = 0; i < 6; ++i) deep.backbone.emplace_back(MaxPoolLayer{});
@@ -144,7 +156,7 @@ TEST(PretrainConfig, OfCanvasesIsThatOfTheDetector) {
 
 TEST(PretrainConfig, RefusesWhatHasNoBackboneToTrain) {
   EXPECT_THAT([] { (void)pretrain_config(Task::detection, "quick"); },
-              ThrowsMessage<InvalidInput>("a classifier learns digits or canvases, not detection"));
+              ThrowsMessage<InvalidInput>("a classifier learns digits, canvases or cells, not detection"));
   EXPECT_THAT([] { (void)pretrain_config(Task::digits, "quack"); },
               ThrowsMessage<InvalidInput>(HasSubstr("'quack' is neither a file nor a built-in network")));
 }
@@ -152,10 +164,11 @@ TEST(PretrainConfig, RefusesWhatHasNoBackboneToTrain) {
 TEST(StudyConfig, CountsInEpochs) {
   for (const StudyRecipe recipe : {StudyRecipe::original, StudyRecipe::best})
     for (const char* preset : {"seed", "seed-fc"}) {
-      const RunConfig config = study_config(recipe, preset, "overlap-224", 20, 1001);
+      const RunConfig config = study_config(recipe, preset, "overlap-224", 20, 1001, 7);
       EXPECT_EQ(config.protocol.name, "overlap-224");
       EXPECT_EQ(config.batch, 16);
       EXPECT_EQ(config.epoch_canvases, 1001u);
+      EXPECT_EQ(config.training_set.images, 1001);
       EXPECT_EQ(config.steps, 1252u) << "20 * 1001 / 16 = 1251.25";
       EXPECT_EQ(config.checkpoint_every, 63u) << "1001 / 16 = 62.56";
       EXPECT_EQ(config.validation.every_epochs, 1u);
@@ -163,11 +176,11 @@ TEST(StudyConfig, CountsInEpochs) {
       EXPECT_EQ(config.network.head, load_network(preset).head);
       EXPECT_EQ(to_json_text(reread(config)), to_json_text(config));
     }
-  EXPECT_THROW((void)study_config(StudyRecipe::best, "seed", "seed-225", 1, 1), InvalidInput);
+  EXPECT_THROW((void)study_config(StudyRecipe::best, "seed", "seed-225", 1, 1, 1), InvalidInput);
 }
 
 TEST(StudyConfig, OfTheOriginalIsTheNotebooks) {
-  const RunConfig config = study_config(StudyRecipe::original, "small", "seed-224", 20, 1000);
+  const RunConfig config = study_config(StudyRecipe::original, "small", "seed-224", 20, 1000, 1);
   EXPECT_EQ(config.network.detector.class_loss, ClassLoss::mse);
   EXPECT_EQ(config.network.detector.size_coding, SizeCoding::linear);
   EXPECT_EQ(config.loss.box_loss, BoxLoss::mse);
@@ -183,12 +196,25 @@ TEST(StudyConfig, OfTheOriginalIsTheNotebooks) {
 
 TEST(StudyConfig, OfTheBestKeepsThePresetsDetector) {
   for (const char* preset : {"small", "seed"}) {
-    const RunConfig config = study_config(StudyRecipe::best, preset, "seed-224", 20, 1000);
+    const RunConfig config = study_config(StudyRecipe::best, preset, "seed-224", 20, 1000, 1);
     EXPECT_EQ(to_json(config.network), to_json(load_network(preset)));
     EXPECT_GT(config.optimizer.ema_decay, 0);
     EXPECT_EQ(config.optimizer.schedule.kind, ScheduleKind::cosine);
     EXPECT_LT(config.optimizer.schedule.warmup, config.steps);
+    EXPECT_EQ(config.protocol.max_glyphs, 5);
   }
+}
+
+TEST(StudyConfig, OfTheBestCrowdsFreshCanvasesInsteadOfChangingThem) {
+  const RunConfig config = study_config(StudyRecipe::best, "small", "seed-224", 20, 0, 300);
+  EXPECT_EQ(config.training_set.images, 0);
+  EXPECT_TRUE(config.training_set.augmentation.is_none());
+  EXPECT_EQ(config.epoch_canvases, 300u);
+  EXPECT_EQ(config.steps, 375u);
+  EXPECT_EQ(config.protocol.max_glyphs, 15);
+  EXPECT_EQ(study_config(StudyRecipe::best, "small", "separated-224", 20, 0, 300).protocol.max_glyphs, 5)
+      << "apart from one another there is no room for more";
+  EXPECT_EQ(study_config(StudyRecipe::original, "small", "seed-224", 20, 0, 300).protocol.max_glyphs, 5);
 }
 
 }  // namespace

@@ -34,6 +34,7 @@ TEST(RunConfig, EverySettingSurvivesTheRoundTrip) {
                                "shards=3",
                                "precision=fp32",
                                "objectness_prior=0.125",
+                               "protocol.max_glyphs=11",
                                "protocol.shear=0.25",
                                "protocol.clutter=3",
                                "protocol.noise=0.125",

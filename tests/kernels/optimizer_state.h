@@ -1,0 +1,57 @@
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "device/buffer.h"
+#include "kernels/optimizer.h"
+
+namespace gridspot::test {
+
+/// Everything that the optimiser works on, on the device.
+struct OptimizerState {
+  Stream& stream;
+  int shards;
+  Buffer<float> weights, moment1, moment2, ema, shard_gradients, gradient, partial_norms, norm;
+  Buffer<std::uint8_t> decay_mask;
+  Buffer<std::uint64_t> step;
+
+  OptimizerState(Stream& s, const std::vector<float>& initial, const std::vector<std::uint8_t>& mask, int shard_count)
+      : stream(s),
+        shards(shard_count),
+        weights(upload(s, initial)),
+        moment1(zeros(initial.size())),
+        moment2(zeros(initial.size())),
+        ema(upload(s, initial)),
+        shard_gradients(zeros(initial.size() * shard_count)),
+        gradient(zeros(initial.size())),
+        partial_norms(zeros(norm_partials(initial.size()))),
+        norm(zeros(1)),
+        decay_mask(upload(s, mask)),
+        step(upload(s, std::vector<std::uint64_t>{0})) {}
+
+  [[nodiscard]] Buffer<float> zeros(std::size_t count) const { return upload(stream, std::vector<float>(count)); }
+  [[nodiscard]] OptimizerBuffers buffers() const {
+    return {weights, moment1, moment2, ema, decay_mask, shard_gradients, gradient, partial_norms, norm};
+  }
+
+  void update(const OptimizerSettings& settings, const std::vector<float>& gradients, std::uint64_t first_update = 0) {
+    copy_to_device(stream, shard_gradients.data(), gradients.data(), gradients.size() * sizeof(float));
+    reduce_gradients(stream, shards, buffers());
+    optimizer_step(stream, settings, step.data(), buffers(), first_update);
+    advance_step(stream, step.data());
+  }
+
+  /// norm, then weights, moments and average.
+  [[nodiscard]] std::vector<float> everything() const {
+    std::vector<float> all = download(stream, norm);
+    for (const Buffer<float>* part : {&weights, &moment1, &moment2, &ema}) {
+      const auto values = download(stream, *part);
+      all.insert(all.end(), values.begin(), values.end());
+    }
+    partial_norms.check_red_zone();
+    gradient.check_red_zone();
+    return all;
+  }
+};
+
+}  // namespace gridspot::test
