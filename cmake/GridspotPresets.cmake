@@ -1,6 +1,6 @@
 # gridspot_preset_texts(VARIABLE): makes a C++ file of the built-in networks, src/nn/presets/*.json, and gives its path.
 function(gridspot_preset_texts variable)
-  set(presets quick seed seed-fc small)
+  set(presets medium quick seed seed-fc small)
   set(preset_entries "")
   foreach(preset IN LISTS presets)
     set(preset_file ${PROJECT_SOURCE_DIR}/src/nn/presets/${preset}.json)

@@ -183,13 +183,11 @@ void set_option(Protocol& protocol, std::string_view option, std::string_view va
     protocol.inversion = parse_between<float>(option, value, 0, 1);
   } else if (option == "shear") {
     protocol.max_shear = parse_between<float>(option, value, 0, 1);
-  } else if (option == "max_glyphs") {
-    protocol.max_glyphs = parse_between<int>(option, value, protocol.min_glyphs, most_glyphs);
   } else if (option == "box") {
     protocol.box = parse_box(value);
   } else {
     throw InvalidInput("there is no option " + quoted(option) +
-                       "; the options are noise, clutter, min_contrast, inversion, shear, max_glyphs, box");
+                       "; the options are noise, clutter, min_contrast, inversion, shear, box");
   }
 }
 

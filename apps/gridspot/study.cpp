@@ -18,13 +18,14 @@ struct Options {
   StudySettings settings;
   std::filesystem::path out;
   int threads = 0;
-  bool stream = false, json = false;
+  bool stream = false, tensorboard = false, json = false;
 };
 
 int study(Options options) {
   if (options.stream) options.settings.images = 0;
   const StopSignals signals;
   const bool done = run_study(options.settings, {.folder = options.out,
+                                                 .tensorboard = options.tensorboard,
                                                  .threads = options.threads,
                                                  .log = &std::cerr,
                                                  .terminal = isatty(STDERR_FILENO) == 1,
@@ -52,7 +53,7 @@ Command add_study(CLI::App& app) {
   const auto count = [&](const char* name, int& value, const char* text) {
     return app.add_option(name, value, text)->check(CLI::PositiveNumber)->capture_default_str();
   };
-  app.add_option("--preset", settings.preset, "quick, small, seed, seed-fc, or a network's JSON file")
+  app.add_option("--preset", settings.preset, "quick, small, medium, seed, seed-fc, or a network's JSON file")
       ->check(accepted_by(check_network_name))
       ->capture_default_str();
   app.add_option("--protocol", settings.protocol, "the canvases (default: the preset's usual ones)")
@@ -92,6 +93,7 @@ Command add_study(CLI::App& app) {
       ->check(accepted_by(parse_device))
       ->capture_default_str();
   app.add_option("--threads", options->threads, "processors to use (does not change the result)");
+  app.add_flag("--tensorboard", options->tensorboard, "write TensorBoard's event files into the models' folders");
   app.add_flag("--json", options->json, "print the report's figures as JSON");
   return [options] { return study(*options); };
 }

@@ -45,10 +45,12 @@ RunConfig configure(const CLI::App& app, const Options& options) {
   if (!options.data.empty()) config.data = options.data;
   if (!options.device.empty()) config.device = options.device;
   if (app.count("--seed") > 0) config.seed = options.seed;
-  if (!options.dataset.empty()) config.training_set.folder = options.dataset;
+  // Absolute: the run may be resumed from elsewhere.
+  const auto absolute = [](const std::string& path) { return std::filesystem::absolute(path).lexically_normal(); };
+  if (!options.dataset.empty()) config.training_set.folder = absolute(options.dataset);
   if (options.strict) config.training_set.strict = true;
   if (options.images > 0) config.training_set.images = options.images;
-  if (!options.backbone.empty()) config.backbone.file = options.backbone;
+  if (!options.backbone.empty()) config.backbone.file = absolute(options.backbone);
   if (options.frozen_epochs > 0) config.backbone.frozen_epochs = options.frozen_epochs;
   try {
     for (const std::string& setting : options.settings) set_value(config, setting);
@@ -56,6 +58,8 @@ RunConfig configure(const CLI::App& app, const Options& options) {
     throw CLI::ValidationError(error.what());
   }
   if (options.steps > 0) config.steps = options.steps;
+  if (config.backbone.frozen_epochs > 0 && config.backbone.file.empty())
+    throw CLI::ValidationError("--freeze-backbone needs --backbone: random weights would stay as they are");
   return config;
 }
 
@@ -101,13 +105,20 @@ void adapt(RunConfig& config, const TrainingData& data, const Options& options) 
   if (epochs > 0) config.steps = (epochs * config.epoch_canvases + config.batch - 1) / config.batch;
 }
 
+/// None where no evaluation is asked for or the folder has nothing to test on. Before the training, so that what is
+/// wrong with it shows then.
+std::optional<TestData> load_test_data(const RunConfig& config, Device device) {
+  const TrainingSet& set = config.training_set;
+  if (config.evaluation.count == 0) return std::nullopt;
+  if (set.folder.empty()) return load_test_glyphs(config.data, config.protocol);
+  if (has_test_split(set.folder)) return load_test_folder(set.folder, config.network, device, set.strict, &std::cerr);
+  std::cerr << "gridspot: " << set.folder << " has no val or test split of its own: no evaluation\n";
+  return std::nullopt;
+}
+
 int evaluate(const RunConfig& config, const Options& options, const std::filesystem::path& folder, Device device,
-             const StopSignals& signals) {
+             const TestData& data, const StopSignals& signals) {
   const Model model = load_model(folder / "model.safetensors");
-  const TestData data = config.training_set.folder.empty()
-                            ? load_test_glyphs(config.data, config.protocol)
-                            : load_test_folder(config.training_set.folder, config.network, device,
-                                               config.training_set.strict, &std::cerr);
   const ModelEvaluation evaluation = evaluate_model(model, device, data,
                                                     {.settings = config.evaluation,
                                                      .threads = options.threads,
@@ -146,6 +157,7 @@ int train(const CLI::App& app, const Options& options) {
             << ", " << config.steps << " steps of " << config.batch << ", on " << to_string(device) << " ("
             << describe(device) << "); the run is in " << folder.string() << '\n';
 
+  const std::optional<TestData> test = load_test_data(config, device);
   const StopSignals signals;
   const RunSummary summary = run_training(config, data,
                                           {.folder = folder,
@@ -165,7 +177,7 @@ int train(const CLI::App& app, const Options& options) {
     std::cerr << "Go on with: gridspot train --resume " << folder.string() << '\n';
     return signals.exit_code();
   }
-  return config.evaluation.count == 0 ? 0 : evaluate(config, options, folder, device, signals);
+  return test ? evaluate(config, options, folder, device, *test, signals) : 0;
 }
 
 void add_common_options(CLI::App& app, Options& options) {
@@ -198,7 +210,7 @@ void add_common_options(CLI::App& app, Options& options) {
 
 Command add_train(CLI::App& app) {
   const auto options = std::make_shared<Options>();
-  app.add_option("--preset", options->preset, "quick (default), small, seed, seed-fc, or a network's JSON file")
+  app.add_option("--preset", options->preset, "quick (default), small, medium, seed, seed-fc, or a network's JSON file")
       ->check(accepted_by(check_network_name));
   add_common_options(app, *options);
   app.add_option("--backbone", options->backbone, "begin with the backbone of this model file")
@@ -225,7 +237,8 @@ Command add_pretrain(CLI::App& app) {
       ->transform(CLI::CheckedTransformer(
           std::map<std::string, Task>{{"digits", Task::digits}, {"canvases", Task::canvases}, {"cells", Task::cells}},
           CLI::ignore_case));
-  app.add_option("--preset", options->preset, "whose backbone: quick (default), small, seed, seed-fc, or a JSON file")
+  app.add_option("--preset", options->preset,
+                 "whose backbone: quick (default), small, medium, seed, seed-fc, or a JSON file")
       ->check(accepted_by(check_network_name));
   add_common_options(app, *options);
   return [&app, options] { return train(app, *options); };

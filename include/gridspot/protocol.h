@@ -17,7 +17,7 @@ struct Protocol {
   std::string name;
   std::uint32_t id = 0;                ///< keeps the seed spaces of protocols apart; below 2^14
   int height = 0, width = 0;           ///< canvas, pixels
-  int min_glyphs = 1, max_glyphs = 1;  ///< per canvas, uniform, both ends included; the most is an option
+  int min_glyphs = 1, max_glyphs = 1;  ///< per canvas, uniform, both ends included
   float min_size = 0, max_size = 0;    ///< side of the square tile, pixels, uniform
   float max_rotation = 0;              ///< degrees, uniform in +-
   Placing placing = Placing::anywhere;
@@ -25,7 +25,7 @@ struct Protocol {
   float max_shift = 0;    ///< with `centred`: pixels along each axis, uniform in +-
   bool in_order = false;  ///< glyph i of the bank stands on canvas i (modulo their number), whatever the step
   BoxKind box = BoxKind::tile;
-  // Further options, off in every named protocol:
+  // Options, off in every named protocol:
   float max_shear = 0;  ///< horizontal shear (tangent of the angle), uniform in +-
   int max_clutter = 0;  ///< distractor strokes and symbols that are no digit, per canvas, uniform in [0, max_clutter]
   float noise = 0;      ///< standard deviation of the Gaussian noise added to every pixel (white = 1)
@@ -49,8 +49,8 @@ inline constexpr int most_glyphs = 4096, most_clutter = 64;
 inline constexpr double lowest_contrast = 0.05;
 
 /// Sets one option from text: "noise" [0, 1], "clutter" [0, most_clutter], "min_contrast" [lowest_contrast, 1],
-/// "inversion" [0, 1], "shear" [0, 1], "box" (tile or tight), "max_glyphs" [the protocol's min_glyphs, most_glyphs].
-/// Throws InvalidInput for an unknown option or a value outside its range.
+/// "inversion" [0, 1], "shear" [0, 1], "box" (tile or tight). Throws InvalidInput for an unknown option or a value
+/// outside its range.
 void set_option(Protocol& protocol, std::string_view option, std::string_view value);
 /// The same from "option=value".
 void set_option(Protocol& protocol, std::string_view assignment);

@@ -165,6 +165,15 @@ fs::path root_folder(const DataYaml& yaml) {
   return named.has_filename() ? named : named.parent_path();
 }
 
+bool has_own_folder(const DataYaml& yaml, YoloSplit split) {
+  if (yaml.folder(split).empty()) return false;
+  for (const YoloSplit other : splits) {
+    if (other == split) return true;
+    if (!yaml.folder(other).empty() && split_folder(yaml, other) == split_folder(yaml, split)) return false;
+  }
+  return true;
+}
+
 fs::path split_folder(const DataYaml& yaml, YoloSplit split) {
   const std::string& named = yaml.folder(split);
   require(!named.empty(),

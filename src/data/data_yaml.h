@@ -38,6 +38,10 @@ DataYaml read_data_yaml(const std::filesystem::path& path);
 /// there is no such folder (a data set that was moved) the file's folder.
 std::filesystem::path root_folder(const DataYaml& yaml);
 
+/// Whether the file names a folder for the split that is not that of another split before it (train, val, test): many
+/// files name the training images under val too, for readers that want the key.
+bool has_own_folder(const DataYaml& yaml, YoloSplit split);
+
 /// The folder of a split's images, relative to root_folder(). One that does not exist and begins with "../" is taken
 /// without it, as YOLO's own reader does (Roboflow writes such files). Throws InvalidInput when the file names no
 /// folder for the split (the message lists those it has) or there is no such folder.

@@ -21,8 +21,8 @@ class YoloWriter final : public LabelWriter {
   }
 
   void finish() override {
-    std::string yaml = "path: " + yaml_string(fs::absolute(folder_).lexically_normal().string()) +
-                       "\ntrain: images\nval: images\nnc: " + std::to_string(class_names_.size()) + "\nnames:\n";
+    // No path: the folder may be moved or copied. val: other programs want the key.
+    std::string yaml = "train: images\nval: images\nnc: " + std::to_string(class_names_.size()) + "\nnames:\n";
     for (std::size_t i = 0; i < class_names_.size(); ++i)
       yaml += "  " + std::to_string(i) + ": " + yaml_string(class_names_[i]) + "\n";
     write_file_atomically(folder_ / "data.yaml", yaml);

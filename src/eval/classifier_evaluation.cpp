@@ -117,6 +117,7 @@ ClassifierEvaluation evaluate_classifier(const NetworkSpec& spec, const std::vec
   });
   ClassifierEvaluation result;
   result.multi_label = spec.detector.class_loss == ClassLoss::multi_label;
+  result.cells = spec.detector.cells;
   result.stopped = batches.stopped;
   if (result.stopped) return result;
   result.seconds = batches.seconds;
@@ -129,7 +130,8 @@ ClassifierEvaluation evaluate_classifier(const NetworkSpec& spec, const std::vec
 }
 
 Json to_json(const ClassifierEvaluation& evaluation) {
-  Json json{{"task", evaluation.multi_label ? "canvases" : "digits"},
+  const char* task = !evaluation.multi_label ? "digits" : evaluation.cells == 1 ? "canvases" : "cells";
+  Json json{{"task", task},
             {"canvases", evaluation.canvases},
             {evaluation.multi_label ? "exact_match" : "accuracy", evaluation.accuracy()},
             {"macro_F1", evaluation.macro_f1()}};

@@ -22,6 +22,7 @@ struct ClassCounts {
 
 struct ClassifierEvaluation {
   bool multi_label = false;
+  int cells = 1;  ///< in which classes were looked for, along an axis
   std::int64_t canvases = 0;
   std::int64_t right = 0;  ///< canvases of which exactly the classes that are there were found
   std::vector<ClassCounts> per_class;
@@ -43,8 +44,8 @@ ClassifierEvaluation evaluate_classifier(const NetworkSpec& network, const std::
                                          const TestCanvases& canvases, int count, int threads = 0,
                                          const std::atomic<int>* stop_signal = nullptr);
 
-/// Keys: task ("digits" or "canvases"), canvases, accuracy or exact_match, macro_F1, micro_F1 (multi-label), per_class
-/// (name, present, found, precision, recall, F1) and confusion_matrix (one class).
+/// Keys: task ("digits", "canvases" or "cells"), canvases, accuracy or exact_match, macro_F1, micro_F1 (multi-label),
+/// per_class (name, present, found, precision, recall, F1) and confusion_matrix (one class).
 Json to_json(const ClassifierEvaluation& evaluation);
 
 /// A line a class in columns, and one for all. Ends in a line end.

@@ -87,7 +87,7 @@ std::string to_json(const NetworkSpec& spec);
 /// The same network for another number of classes: the last layer's width follows. Throws InvalidInput.
 NetworkSpec with_classes(NetworkSpec spec, int classes);
 
-/// Names of the built-in descriptions: quick, seed, seed-fc, small.
+/// Names of the built-in descriptions: medium, quick, seed, seed-fc, small.
 std::vector<std::string> network_presets();
 
 /// A preset's name, or the path of a JSON file. Throws InvalidInput (which lists the presets) or IoError.

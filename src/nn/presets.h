@@ -8,6 +8,6 @@ namespace gridspot {
 struct PresetText {
   std::string_view name, text;
 };
-extern const std::array<PresetText, 4> preset_texts;
+extern const std::array<PresetText, 5> preset_texts;
 
 }  // namespace gridspot

@@ -43,6 +43,11 @@ TestData load_test_glyphs(const std::string& data, const Protocol& protocol) {
   return {protocol.name, protocol, load_glyphs(data, Split::test), std::nullopt};
 }
 
+bool has_test_split(const std::filesystem::path& folder) {
+  const DataYaml yaml = read_folder_yaml(folder);
+  return has_own_folder(yaml, YoloSplit::test) || has_own_folder(yaml, YoloSplit::val);
+}
+
 TestData load_test_folder(const std::filesystem::path& folder, const NetworkSpec& network, Device device, bool strict,
                           std::ostream* log) {
   const DataYaml yaml = read_folder_yaml(folder);

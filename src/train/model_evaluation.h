@@ -24,6 +24,8 @@ struct TestData {
 
 /// The test glyphs that `data` names (see load_glyphs).
 TestData load_test_glyphs(const std::string& data, const Protocol& protocol);
+/// Whether a YOLO folder has a test or val split whose images are not those of train.
+bool has_test_split(const std::filesystem::path& folder);
 /// The test split of a YOLO folder, or its val split where there is none, fitted to the network's input. Pairs that
 /// break a rule are named on `log` (may be null) and left out; with `strict` they are an error.
 TestData load_test_folder(const std::filesystem::path& folder, const NetworkSpec& network, Device device, bool strict,

@@ -18,9 +18,10 @@ std::string format_duration(double seconds) {
   return text.str();
 }
 
-Progress::Progress(std::ostream& out, bool terminal, std::uint64_t total, double line_seconds)
+Progress::Progress(std::ostream& out, bool terminal, std::uint64_t first, std::uint64_t total, double line_seconds)
     : out_(out),
       terminal_(terminal),
+      first_(first),
       total_(total),
       start_(Clock::now()),
       last_(start_),
@@ -39,7 +40,9 @@ void Progress::update(std::uint64_t done, const std::string& text, double rate, 
     line << "\r\033[K[" << std::string(full, '#') << std::string(width - full, '-') << "] ";
   }
   line << done << '/' << total_ << "  " << text << "  " << std::fixed << std::setprecision(0) << rate << ' ' << unit;
-  if (done > 0) line << "  " << format_duration(spent * (1 - share) / share) << " left";
+  if (done > first_)
+    line << "  " << format_duration(spent * static_cast<double>(total_ - done) / static_cast<double>(done - first_))
+         << " left";
   if (!terminal_) line << '\n';
   out_ << line.str() << std::flush;
   drawn_ = terminal_;

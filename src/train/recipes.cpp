@@ -20,6 +20,7 @@ struct Recipe {
 const Recipe& recipe_of(std::string_view preset) {
   static const std::map<std::string_view, Recipe> recipes{{"quick", {"quick-64", 64, 1000, 100, 6e-3f, 500}},
                                                           {"small", {"seed-224", 32, 5000, 200, 2e-3f, 500}},
+                                                          {"medium", {"seed-224", 32, 5000, 200, 2e-3f, 500}},
                                                           {"seed", {"seed-224", 16, 1250, 60, 1e-3f, 50}},
                                                           {"seed-fc", {"seed-224", 16, 1250, 60, 1e-3f, 50}}};
   const auto found = recipes.find(preset);
@@ -115,14 +116,15 @@ RunConfig study_config(StudyRecipe recipe, std::string_view preset, std::string_
   config.optimizer.schedule.warmup = 30;
   if (recipe == StudyRecipe::best && images > 0)
     config.training_set.augmentation = {.scale = 0.1f, .shift = float(config.protocol.width / 14), .overlay = 0.5f};
-  // More to learn from each canvas, and glyphs that overlap.
+  constexpr int crowding = 6;  // more to learn from each canvas, and glyphs that overlap
   if (recipe == StudyRecipe::best && images == 0 && config.protocol.placing == Placing::anywhere)
-    config.protocol.max_glyphs *= 3;
+    config.training_set.max_glyphs = crowding * config.protocol.max_glyphs;
   if (recipe == StudyRecipe::original) {
     config.network.detector.class_loss = ClassLoss::mse;
     config.network.detector.size_coding = SizeCoding::linear;
     config.objectness_prior = 0.5f;
     config.loss = {.box_loss = BoxLoss::mse};
+    config.evaluation.detection.score_threshold = 0;
     config.evaluation.report_threshold = 0.1f;  // a softmax over values near 0 and 1 ends at 0.23
     config.optimizer.kind = OptimizerKind::adam;
     config.optimizer.clip_norm = 1;

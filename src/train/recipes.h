@@ -12,8 +12,8 @@ enum class Task { detection, digits, canvases, cells };
 
 Task task_of(const NetworkSpec& network);
 
-/// The recommended settings for a preset ("quick", "small", "seed", "seed-fc") or for the network of a JSON file, on
-/// its usual protocol. Throws InvalidInput for an unknown preset.
+/// The recommended settings for a preset ("quick", "small", "medium", "seed", "seed-fc") or for the network of a JSON
+/// file, on its usual protocol. Throws InvalidInput for an unknown preset.
 RunConfig default_config(std::string_view preset);
 
 /// The same backbone under a classifier's head. `digits`: the flattened features, a hidden layer of 128 and the

@@ -22,7 +22,6 @@ constexpr std::array precisions{EnumName{"fp32"sv, Precision::fp32}, EnumName{"t
 
 Json protocol_json(const Protocol& protocol) {
   return {{"name", protocol.name},
-          {"max_glyphs", protocol.max_glyphs},
           {"box", name_of(box_kinds, protocol.box)},
           {"shear", json_number(protocol.max_shear)},
           {"clutter", protocol.max_clutter},
@@ -43,7 +42,6 @@ Protocol read_protocol(ObjectReader reader) {
   std::string name;
   reader.require("name", name);
   Protocol protocol = named_protocol(reader, name);
-  reader.read("max_glyphs", protocol.max_glyphs, protocol.min_glyphs, most_glyphs);
   reader.read("box", protocol.box, all(box_kinds));
   reader.read("shear", protocol.max_shear, 0, 1);
   reader.read("clutter", protocol.max_clutter, 0, most_clutter);
@@ -136,6 +134,7 @@ Json training_set_json(const TrainingSet& set) {
           {"digest", set.digest},
           {"strict", set.strict},
           {"shuffle", set.shuffle},
+          {"max_glyphs", set.max_glyphs},
           {"augmentation",
            {{"scale", json_number(set.augmentation.scale)},
             {"shift", json_number(set.augmentation.shift)},
@@ -148,6 +147,7 @@ void read_training_set(ObjectReader reader, TrainingSet& set) {
   reader.read("digest", set.digest);
   reader.read("strict", set.strict);
   reader.read("shuffle", set.shuffle);
+  reader.read("max_glyphs", set.max_glyphs, 0, most_glyphs);
   if (reader.has("augmentation")) {
     ObjectReader augmentation = reader.object("augmentation");
     augmentation.read("scale", set.augmentation.scale, 0, most_scale);
@@ -235,6 +235,13 @@ RunConfig read_config(const Json& value, const std::string& origin) {
 }
 
 }  // namespace
+
+Protocol training_protocol(const RunConfig& config) {
+  Protocol protocol = config.protocol;
+  if (config.training_set.max_glyphs > 0) protocol.max_glyphs = config.training_set.max_glyphs;
+  validate(protocol);
+  return protocol;
+}
 
 std::uint64_t frozen_steps(const RunConfig& config) {
   return (config.backbone.frozen_epochs * config.epoch_canvases + config.batch - 1) / config.batch;

@@ -14,12 +14,13 @@
 
 namespace gridspot {
 
-/// Fixed canvases instead of fresh ones at every step.
+/// What is trained on: canvases composed at every step, or fixed ones.
 struct TrainingSet {
   int images = 0;             ///< that many canvases of the protocol, composed once; 0: none
   std::string folder;         ///< or those of the train split of a YOLO folder
   std::string digest;         ///< SHA-256 of the canvases and labels; a repeated run refuses others
   bool strict = false;        ///< a pair of image and label that breaks a rule is an error; else it is left out
+  int max_glyphs = 0;         ///< on a composed canvas, in the place of the protocol's; 0: the protocol's
   bool shuffle = true;        ///< a new order in every epoch, a function of the seed; else that of the set
   Augmentation augmentation;  ///< of each canvas, each time anew
   [[nodiscard]] bool is_fixed() const { return images > 0 || !folder.empty(); }
@@ -62,6 +63,9 @@ struct RunConfig {
   std::uint64_t checkpoint_every = 500;  ///< steps; 0: only at the beginning and the end
   int keep_checkpoints = 2;              ///< the newest ones
 };
+
+/// The protocol of the canvases that are composed for training; validations and evaluations have config.protocol.
+Protocol training_protocol(const RunConfig& config);
 
 /// The steps in which only the head is trained.
 std::uint64_t frozen_steps(const RunConfig& config);

@@ -42,6 +42,12 @@ void cut_lines(const fs::path& path, FileSystem& file_system, const Keep& keep) 
   if (kept != content.size()) write_file_atomically(path, {&rest, 1}, file_system);
 }
 
+bool is_milestone(const fs::path& path) {
+  return path.filename().string().starts_with("epoch-") && path.extension() == ".safetensors";
+}
+
+bool is_event_file(const fs::path& path) { return path.filename().string().starts_with("events.out.tfevents."); }
+
 /// What `read` makes of a line's JSON; what is wrong with it is a CheckpointError that names the place.
 template <class Read>
 auto read_line(std::string_view line, const std::string& place, const Read& read) {
@@ -61,9 +67,12 @@ RunFolder::RunFolder(fs::path folder, const RunConfig& config, NewRun run, FileS
   std::error_code error;
   fs::create_directories(folder_, error);
   if (error) throw IoError("the run folder " + folder_.string() + " cannot be created: " + error.message());
+  lock_.emplace(folder_);
   const auto config_path = folder_ / "config.json";
   require(run.overwrite || !fs::exists(config_path),
           folder_.string() + " already holds a run; choose another folder, pass --overwrite, or go on with --resume");
+  for (const auto& entry : fs::directory_iterator(folder_))
+    if (is_milestone(entry.path()) || is_event_file(entry.path())) fs::remove(entry.path(), error);
   for (const char* name : {"checkpoints", "evaluation", "metrics.jsonl", "results.csv", "validation.jsonl",
                            "model.safetensors", "best.safetensors", "report.html"})
     fs::remove_all(folder_ / name, error);
@@ -75,6 +84,7 @@ RunFolder::RunFolder(fs::path folder, const RunConfig& config, NewRun run, FileS
 
 RunFolder::RunFolder(fs::path folder, const RunConfig& config, ResumedRun run, FileSystem& file_system)
     : folder_(std::move(folder)), config_(config), file_system_(file_system) {
+  lock_.emplace(folder_);
   const auto metrics_path = folder_ / "metrics.jsonl";
   cut_lines(metrics_path, file_system_, [&](std::string_view line) {
     if (step_ == run.step) return false;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "io/atomic_file.h"
+#include "io/folder_lock.h"
 #include "io/json.h"
 #include "kernels/step_metrics.h"
 #include "train/run_config.h"
@@ -19,7 +20,7 @@ struct ResumedRun {
 };
 
 /// metrics.jsonl (a line each step), results.csv (a line each epoch: means over its steps) and validation.jsonl (a line
-/// each validation). One thread at a time.
+/// each validation). One thread at a time, and one process: a folder that another run holds is InvalidInput.
 class RunFolder {
  public:
   /// Creates the folder and writes config.json. Throws InvalidInput when it already holds a run, unless `overwrite`.
@@ -57,6 +58,7 @@ class RunFolder {
   std::filesystem::path folder_;
   const RunConfig& config_;
   FileSystem& file_system_;
+  std::optional<FolderLock> lock_;
   std::optional<LineWriter> metrics_, results_, validation_;
   std::vector<Json> validations_;
   StepMetrics sum_{};

@@ -5,6 +5,7 @@
 #include "gridspot/error.h"
 #include "io/atomic_file.h"
 #include "io/enum_name.h"
+#include "io/folder_lock.h"
 #include "io/object_reader.h"
 #include "train/model_evaluation.h"
 #include "train/run_folder.h"
@@ -130,6 +131,7 @@ class Study {
                                             {.folder = folder,
                                              .resume = resumes,
                                              .until = until,
+                                             .tensorboard = options_.tensorboard,
                                              .threads = options_.threads,
                                              .log = options_.log,
                                              .terminal = options_.terminal,
@@ -167,9 +169,12 @@ class Study {
       say("Model " + std::string(model.name) + " (" + description(model, settings_) + ") to epoch " +
           std::to_string(milestone));
       if (model.task != Task::detection)
-        config.backbone.file = options_.folder / backbone_folder(model) / "model.safetensors";
+        config.backbone.file =
+            fs::absolute(options_.folder / backbone_folder(model) / "model.safetensors").lexically_normal();
       const std::uint64_t until = (std::uint64_t(milestone) * config.epoch_canvases + config.batch - 1) / config.batch;
       if (!train(folder, config, until)) return false;
+      require(load_model(folder / "model.safetensors").step == until,
+              saved.string() + " is missing, but its run has gone beyond; remove " + folder.string());
       constexpr std::size_t max_model_bytes = std::size_t{1} << 34;
       write_file_atomically(saved, read_file(folder / "model.safetensors", max_model_bytes));
     }
@@ -184,6 +189,12 @@ class Study {
   TrainingData train_;
   GlyphSet test_;
 };
+
+std::vector<std::string> joined(std::vector<std::string> names, const std::vector<std::string>& others) {
+  for (const std::string& name : others)
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  return names;
+}
 
 void check(const StudySettings& settings) {
   require(!settings.milestones.empty() && settings.milestones.front() > 0 &&
@@ -284,17 +295,18 @@ bool run_study(const StudySettings& asked, const StudyOptions& options) {
   StudySettings settings = asked;
   settings.protocol = model_config(asked).protocol.name;
   settings.device = to_string(parse_device(asked.device));
+  std::error_code error;
+  fs::create_directories(options.folder, error);
+  if (error) throw IoError("the study's folder " + options.folder.string() + " cannot be created: " + error.message());
+  const FolderLock lock(options.folder);
   const fs::path path = options.folder / "study.json";
   if (fs::exists(path)) {
-    require(read_study(options.folder) == settings,
-            options.folder.string() + " holds a study with other settings; choose another folder");
-  } else {
-    std::error_code error;
-    fs::create_directories(options.folder, error);
-    if (error)
-      throw IoError("the study's folder " + options.folder.string() + " cannot be created: " + error.message());
-    write_file_atomically(path, to_text(study_json(settings)));
+    StudySettings before = read_study(options.folder);
+    settings.models = joined(before.models, settings.models);
+    before.models = settings.models;
+    require(before == settings, options.folder.string() + " holds a study with other settings; choose another folder");
   }
+  write_file_atomically(path, to_text(study_json(settings)));
   return Study(settings, options).run();
 }
 

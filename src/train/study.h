@@ -34,7 +34,8 @@ struct StudySettings {
 
 struct StudyOptions {
   std::filesystem::path folder;
-  int threads = 0;  ///< 0: one for each processor
+  bool tensorboard = false;  ///< write event files in the runs' folders too
+  int threads = 0;           ///< 0: one for each processor
   std::ostream* log = nullptr;
   bool terminal = false;                          ///< `log` is one
   const std::atomic<int>* stop_signal = nullptr;  ///< not 0: stop cleanly after the step
@@ -54,8 +55,9 @@ std::vector<std::string> study_protocols(const RunConfig& config);
 /// Prepares the backbones, then trains each model to each milestone, evaluates it there and saves it. The folder holds
 /// study.json, a folder backbone-*/ for each backbone, A/, B/ and C/, each a run (see training_run.h); each model's run
 /// holds epoch-<milestone>.safetensors and evaluation/epoch-<milestone>/<protocol>/. A study that was stopped at any
-/// moment goes on where it stopped when it is called again. Returns whether it is done; false: stopped by the signal.
-/// Throws InvalidInput when the folder holds a study with other settings, and what run_training throws.
+/// moment goes on where it stopped when it is called again; models that are asked for then join those of before.
+/// Returns whether it is done; false: stopped by the signal. Throws InvalidInput when the folder holds a study with
+/// other settings or is in use, and what run_training throws.
 bool run_study(const StudySettings& settings, const StudyOptions& options);
 
 }  // namespace gridspot

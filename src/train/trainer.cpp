@@ -57,7 +57,7 @@ Trainer::Trainer(RunConfig config, const char* what, int classes, int threads)
 
 Trainer::Trainer(RunConfig config, const GlyphSet& glyphs, int threads)
     : Trainer(std::move(config), "glyphs", glyphs.classes(), threads) {
-  const Protocol& protocol = config_.protocol;
+  const Protocol protocol = training_protocol(config_);
   require(protocol.height == config_.network.input.height && protocol.width == config_.network.input.width,
           "the network takes canvases of " + size_text(config_.network.input.height, config_.network.input.width) +
               ", the protocol " + protocol.name + " makes " + size_text(protocol.height, protocol.width));

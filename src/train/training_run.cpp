@@ -40,7 +40,8 @@ std::optional<CanvasSet> fixed_canvases(const RunConfig& config, const TrainingD
   if (data.canvases) return data.canvases;
   if (config.training_set.images == 0) return std::nullopt;
   Stream stream(parse_device(config.device));
-  return render_canvases(stream, config.protocol, data.glyphs, Split::train, config.seed, config.training_set.images);
+  return render_canvases(stream, training_protocol(config), data.glyphs, Split::train, config.seed,
+                         config.training_set.images);
 }
 
 class TrainingRun {
@@ -58,7 +59,7 @@ class TrainingRun {
     trainer_ = make_trainer(config, data, options.threads);
     start(std::move(config));
     validator_.emplace(config_, data, trainer_->glyphs(), options.threads);
-    if (options.log) progress_.emplace(*options.log, options.terminal, config_.steps);
+    if (options.log) progress_.emplace(*options.log, options.terminal, trainer_->steps_done(), config_.steps);
     if (options.tensorboard) events_.emplace(options.folder, trainer_->steps_done() + 1, file_system_);
   }
 
@@ -260,6 +261,11 @@ DataYaml read_folder_yaml(const std::filesystem::path& folder) {
 CanvasSet read_split(const std::filesystem::path& folder, YoloSplit split, const NetworkSpec& network, Device device,
                      bool strict, std::ostream* log) {
   Stream stream(device);
+  if (const auto ignored = read_folder_yaml(folder).ignored; log && !ignored.empty()) {
+    *log << "gridspot: not used of data.yaml:";
+    for (const std::string& key : ignored) *log << ' ' << key;
+    *log << " (nothing that it names is executed or downloaded)\n";
+  }
   YoloFolder read = read_yolo_folder(stream, folder, split, network.input.height, network.input.width, strict);
   if (log && !read.skipped.empty()) {
     for (const std::string& reason : read.skipped) *log << "gridspot: left out: " << reason << '\n';
@@ -280,7 +286,7 @@ TrainingData load_training_data(const RunConfig& config, std::ostream* log) {
     return read_split(set.folder, split, config.network, parse_device(config.device), set.strict, log);
   };
   data.canvases = read(YoloSplit::train);
-  if (!read_folder_yaml(set.folder).folder(YoloSplit::val).empty()) data.validation = read(YoloSplit::val);
+  if (has_own_folder(read_folder_yaml(set.folder), YoloSplit::val)) data.validation = read(YoloSplit::val);
   return data;
 }
 

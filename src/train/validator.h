@@ -14,7 +14,7 @@
 namespace gridspot {
 
 /// Measures a run's models on canvases that neither training nor testing sees: the validation split of a folder, or
-/// canvases of the protocol's validation seed space.
+/// canvases of the protocol's validation seed space, which are new, though their glyphs are those of training.
 class Validator {
  public:
   /// `glyphs`, where the trainer has them on the device already, must outlive it; may be null.

@@ -103,7 +103,7 @@ TEST_F(CommandLine, WrongCallsSayWhatIsWrongAndEndWithTheirCode) {
       {{"train", "--set", "batch=7", "--set", "shards=2", "--data", "builtin", "--out", run}, 3, "shards"},
       {{"train", "--set", "optimizer.kind=rmsprop", "--out", run}, 2, "adamw"},
       {{"train", "--set", "protocol.noise=2", "--out", run}, 2, "noise"},
-      {{"train", "--set", "protocol.max_glyphs=0", "--out", run}, 2, "max_glyphs"},
+      {{"train", "--set", "training_set.max_glyphs=5000", "--out", run}, 2, "max_glyphs"},
       {{"train", "--config", path("config.json"), "--out", run}, 3, "network"},
       {{"train", "--config", path("missing.json"), "--out", run}, 1, "missing.json"},
       {{"train", "--config", path("config.json"), "--preset", "quick"}, 2, "--preset"},
@@ -115,6 +115,7 @@ TEST_F(CommandLine, WrongCallsSayWhatIsWrongAndEndWithTheirCode) {
       {{"train", "--images", "0", "--out", run}, 2, "--images"},
       {{"train", "--backbone", path("missing.safetensors"), "--out", run}, 2, "missing.safetensors"},
       {{"train", "--backbone", path("broken.safetensors"), "--data", "builtin", "--out", run}, 6, "broken.safetensors"},
+      {{"train", "--freeze-backbone", "1", "--out", run}, 2, "--freeze-backbone needs --backbone"},
       {{"train", "--freeze-backbone", "0", "--out", run}, 2, "--freeze-backbone"},
       {{"train", "--resume", path("empty")}, 3, "empty holds no run: there is no config.json in it"},
       {{"train", "--resume", path("nowhere")}, 3, "nowhere holds no run: there is no config.json in it"},
@@ -219,7 +220,7 @@ TEST_F(CommandLine, HelpAndVersionGoToStdout) {
 
 TEST_F(CommandLine, InfoDescribesBuildPresetAndModel) {
   const Json build = parse_json(run_gridspot({"info", "--json"}).out, "info");
-  EXPECT_EQ(build["presets"].size(), 4u);
+  EXPECT_EQ(build["presets"].size(), 5u);
   EXPECT_TRUE(build["libraries"].contains("oneDNN"));
   const Json preset = parse_json(run_gridspot({"info", "seed", "--json"}).out, "info seed");
   EXPECT_NEAR(preset["forward_flop"].get<double>(), 9.28e9, 0.01e9);

@@ -16,9 +16,19 @@ using testing::HasSubstr;
 class Dataset : public testing::Test {
  protected:
   void SetUp() override {
-    const auto render = run_gridspot({"data", "render", "--protocol", "quick-64", "--count", "12", "--data", "builtin",
-                                      "--format", "yolo", "--out", set_});
-    ASSERT_EQ(render.exit_code, 0) << render.error;
+    for (const char* split : {"train", "test"}) {
+      const std::string out = std::string(split) == "train" ? set_ : path("other");
+      const auto render = run_gridspot({"data", "render", "--protocol", "quick-64", "--count", "12", "--data",
+                                        "builtin", "--split", split, "--format", "yolo", "--out", out});
+      ASSERT_EQ(render.exit_code, 0) << render.error;
+    }
+    set_validation("../other/images");
+  }
+  void set_validation(const std::string& images) {
+    std::string yaml = file("set/data.yaml");
+    const auto line = yaml.find("val: ");
+    write_file_atomically(folder_ / "set/data.yaml",
+                          yaml.replace(line, yaml.find('\n', line) - line, "val: " + images));
   }
 
   test::ProgramResult train(const std::string& out, std::vector<std::string> more = {}) {
@@ -61,6 +71,33 @@ TEST_F(Dataset, IsWhatARunTrainsAndIsMeasuredOn) {
   EXPECT_EQ(protocol["images"], 4);
 }
 
+TEST_F(Dataset, IsNotMeasuredOnWhatItWasTrainedOn) {
+  set_validation("images");  // as data render writes it
+  const auto trained = train("run", {"--epochs", "2"});
+  EXPECT_EQ(trained.exit_code, 0) << trained.error;
+  EXPECT_THAT(trained.error, HasSubstr("set has no val or test split of its own: no evaluation"));
+  EXPECT_EQ(trained.out, "");
+  EXPECT_EQ(file("run/validation.jsonl"), "");
+  EXPECT_EQ(output(run_gridspot({"eval", path("run/model.safetensors"), "--dataset", set_, "--json"}))["images"], 12)
+      << "unless it is asked for";
+}
+
+TEST_F(Dataset, SaysWhatOfDataYamlIsNotUsed) {
+  write_file_atomically(folder_ / "set/data.yaml", file("set/data.yaml") + "download: https://example.org/set.zip\n");
+  const auto trained = train("run", {"--steps", "1"});
+  EXPECT_EQ(trained.exit_code, 0) << trained.error;
+  EXPECT_THAT(trained.error,
+              HasSubstr("not used of data.yaml: download (nothing that it names is executed or downloaded)"));
+}
+
+TEST_F(Dataset, CanBeResumedFromElsewhere) {
+  const std::string there = "cd '" + path("") + "' && '" GRIDSPOT_PROGRAM "' train --dataset set --steps 2 --out run " +
+                            "--set batch=8 --set shards=2 --set evaluation.count=0 2> first.log";
+  ASSERT_EQ(std::system(there.c_str()), 0) << file("first.log");
+  const auto resumed = run_gridspot({"train", "--resume", path("run")});
+  EXPECT_EQ(resumed.exit_code, 0) << resumed.error;
+}
+
 TEST_F(Dataset, RepeatsARunAndRefusesOtherCanvases) {
   output(train("run", {"--steps", "2"}));
   const auto repeat = [&](const std::string& out) {
@@ -78,7 +115,8 @@ TEST_F(Dataset, RepeatsARunAndRefusesOtherCanvases) {
 TEST_F(Dataset, LeavesBadPairsOutUnlessItIsStrict) {
   output(train("run", {"--steps", "1"}));
   const std::string model = path("run/model.safetensors");
-  write_file_atomically(folder_ / "set/labels/000003.txt", "99 0.5 0.5 0.1 0.1\n");
+  for (const char* set : {"set", "other"})
+    write_file_atomically(folder_ / set / "labels/000003.txt", "99 0.5 0.5 0.1 0.1\n");
   const auto with_one_bad = run_gridspot({"eval", model, "--dataset", set_, "--json"});
   EXPECT_EQ(output(with_one_bad)["images"], 11);
   EXPECT_THAT(with_one_bad.error, HasSubstr("000003.txt"));

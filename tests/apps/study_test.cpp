@@ -148,6 +148,44 @@ TEST_F(Study, GoesOnAfterASignalToTheSameBytes) {
   }
 }
 
+TEST_F(Study, ModelsCanJoinLater) {
+  const auto with_models = [&](const char* models) {
+    auto arguments = command("study");
+    *std::find(arguments.begin(), arguments.end(), "2,4") = "1";
+    arguments.insert(arguments.end(), {"--models", models});
+    return run_gridspot(arguments);
+  };
+  ASSERT_EQ(with_models("C").exit_code, 0);
+  const std::string first = read_file(folder_ / "study/C/epoch-1.safetensors", max_bytes);
+  const auto more = with_models("A-all,A");
+  ASSERT_EQ(more.exit_code, 0) << more.error;
+  EXPECT_EQ(read_file(folder_ / "study/C/epoch-1.safetensors", max_bytes), first);
+  std::vector<std::string> names;
+  const Json study = read_json(folder_ / "study/study.json");
+  for (const Json& model : study["models"]) names.push_back(model["name"]);
+  EXPECT_THAT(names, testing::ElementsAre("C", "A-all", "A"));
+  const Json backbone =
+      read_json(folder_ / "study/backbone-cells-fresh-long/evaluation/final/quick-64/evaluation.json");
+  EXPECT_EQ(backbone["task"], "cells");
+  EXPECT_THAT(read_file(folder_ / "study/report.html", max_bytes), HasSubstr("What another pre-training than A"));
+}
+
+TEST_F(Study, OfTheOriginalRecipeAndOfFreshCanvases) {
+  for (const std::vector<std::string>& more : {std::vector<std::string>{"--recipe", "original"}, {"--stream"}}) {
+    std::vector<std::string> arguments{
+        "study",    "--preset", "quick",        "--data", "builtin",
+        "--models", "C",        "--milestones", "1",      "--count",
+        "8",        "--epoch",  "32",           "--out",  (folder_ / more.back()).string()};
+    if (more.size() == 2) arguments.insert(arguments.end(), {"--images", "32"});
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const auto result = run_gridspot(arguments);
+    ASSERT_EQ(result.exit_code, 0) << result.error;
+    const Json config = read_json(folder_ / more.back() / "C/config.json");
+    EXPECT_EQ(config["optimizer"]["kind"], more.size() == 2 ? "adam" : "adamw");
+    EXPECT_EQ(config["training_set"]["images"], more.size() == 2 ? 32 : 0);
+  }
+}
+
 TEST_F(Study, RefusesAFolderOfAnotherStudy) {
   ASSERT_EQ(run_gridspot(command("study"), SIGINT, folder_ / "study/study.json").exit_code, 130);
   auto other = command("study");

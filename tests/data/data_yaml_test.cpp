@@ -80,7 +80,8 @@ TEST(DataYaml, ReadsItsOwnWriter) {
   make_label_writer(LabelFormat::yolo, folder.path() / "a \"set\"", names)->finish();
   const DataYaml yaml = read_data_yaml(folder.path() / "a \"set\"/data.yaml");
   EXPECT_EQ(yaml.class_names, names);
-  EXPECT_EQ(yaml.path, (folder.path() / "a \"set\"").string());
+  EXPECT_EQ(yaml.path, "");
+  EXPECT_EQ(root_folder(yaml), folder.path() / "a \"set\"");
   EXPECT_EQ(yaml.train, "images");
   EXPECT_EQ(yaml.val, "images");
   EXPECT_THAT(yaml.ignored, IsEmpty());

@@ -111,14 +111,12 @@ TEST(Protocol, OptionsAreSetFromText) {
   set_option(protocol, "min_contrast", "0.5");
   set_option(protocol, "inversion", "1");
   set_option(protocol, "shear", "2e-1");
-  set_option(protocol, "max_glyphs", "9");
   set_option(protocol, "box", "tile");
   EXPECT_EQ(protocol.noise, 0.25f);
   EXPECT_EQ(protocol.max_clutter, 7);
   EXPECT_EQ(protocol.min_contrast, 0.5f);
   EXPECT_EQ(protocol.inversion, 1.0f);
   EXPECT_EQ(protocol.max_shear, 0.2f);
-  EXPECT_EQ(protocol.max_glyphs, 9);
   EXPECT_EQ(protocol.box, BoxKind::tile);
   set_option(protocol, "box", "tight");
   EXPECT_EQ(protocol.box, BoxKind::tight);
@@ -130,8 +128,7 @@ TEST(Protocol, RefusesBadOptions) {
     const char *option, *value, *message;
   };
   const std::vector<Row> rows{
-      {"speed", "1",
-       "there is no option 'speed'; the options are noise, clutter, min_contrast, inversion, shear, max_glyphs, box"},
+      {"speed", "1", "there is no option 'speed'; the options are noise, clutter, min_contrast, inversion, shear, box"},
       {"", "1", "there is no option ''"},
       {"noise", "", "option noise: expected a number in [0, 1], found ''"},
       {"noise", "abc", "option noise: expected a number in [0, 1], found 'abc'"},
@@ -148,8 +145,6 @@ TEST(Protocol, RefusesBadOptions) {
       {"clutter", "99999999999", "found '99999999999'"},
       {"min_contrast", "0", "option min_contrast: expected a number in [0.05, 1], found '0'"},
       {"inversion", "2", "option inversion: expected a number in [0, 1], found '2'"},
-      {"max_glyphs", "0", "option max_glyphs: expected an integer in [1, 4096], found '0'"},
-      {"max_glyphs", "4097", "found '4097'"},
       {"shear", "1.5", "option shear: expected a number in [0, 1], found '1.5'"},
       {"box", "Tile", "option box: expected tile or tight, found 'Tile'"},
   };

@@ -53,7 +53,8 @@ void expect_damage_refused(const fs::path& path, const Load& load) {
   const Damage damage(path);
   const auto expect_refused = [&](const std::string& what) {
     const std::string message = refusal([&] { load(path); });
-    EXPECT_TRUE(message.starts_with(path.string())) << what << ": " << message;
+    const std::string file = path.string();
+    EXPECT_TRUE(message.starts_with(file) && message.size() > file.size() + 2) << what << ": " << message;
   };
   for (std::size_t byte = 0; byte < damage.size() && !testing::Test::HasFailure();
        byte += byte < damage.header_size() ? 1 : 64)

@@ -201,7 +201,7 @@ TEST(StudyConfig, OfTheBestKeepsThePresetsDetector) {
     EXPECT_GT(config.optimizer.ema_decay, 0);
     EXPECT_EQ(config.optimizer.schedule.kind, ScheduleKind::cosine);
     EXPECT_LT(config.optimizer.schedule.warmup, config.steps);
-    EXPECT_EQ(config.protocol.max_glyphs, 5);
+    EXPECT_EQ(config.training_set.max_glyphs, 0);
   }
 }
 
@@ -211,10 +211,13 @@ TEST(StudyConfig, OfTheBestCrowdsFreshCanvasesInsteadOfChangingThem) {
   EXPECT_TRUE(config.training_set.augmentation.is_none());
   EXPECT_EQ(config.epoch_canvases, 300u);
   EXPECT_EQ(config.steps, 375u);
-  EXPECT_EQ(config.protocol.max_glyphs, 15);
-  EXPECT_EQ(study_config(StudyRecipe::best, "small", "separated-224", 20, 0, 300).protocol.max_glyphs, 5)
+  EXPECT_EQ(config.training_set.max_glyphs, 30);
+  EXPECT_EQ(config.protocol.max_glyphs, 5) << "for validation and evaluation";
+  EXPECT_EQ(training_protocol(config).max_glyphs, 30);
+  EXPECT_EQ(training_protocol(config).name, "seed-224");
+  EXPECT_EQ(study_config(StudyRecipe::best, "small", "separated-224", 20, 0, 300).training_set.max_glyphs, 0)
       << "apart from one another there is no room for more";
-  EXPECT_EQ(study_config(StudyRecipe::original, "small", "seed-224", 20, 0, 300).protocol.max_glyphs, 5);
+  EXPECT_EQ(study_config(StudyRecipe::original, "small", "seed-224", 20, 0, 300).training_set.max_glyphs, 0);
 }
 
 }  // namespace

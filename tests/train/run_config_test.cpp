@@ -21,7 +21,7 @@ void expect_all_changed(const Json& before, const Json& after, const std::string
 }
 
 TEST(RunConfig, EverySettingSurvivesTheRoundTrip) {
-  for (const char* preset : {"quick", "small", "seed", "seed-fc"}) {
+  for (const char* preset : {"quick", "small", "medium", "seed", "seed-fc"}) {
     SCOPED_TRACE(preset);
     RunConfig config = default_config(preset);
     const Json defaults = parse_json(to_json_text(config), "defaults");
@@ -34,7 +34,6 @@ TEST(RunConfig, EverySettingSurvivesTheRoundTrip) {
                                "shards=3",
                                "precision=fp32",
                                "objectness_prior=0.125",
-                               "protocol.max_glyphs=11",
                                "protocol.shear=0.25",
                                "protocol.clutter=3",
                                "protocol.noise=0.125",
@@ -64,6 +63,7 @@ TEST(RunConfig, EverySettingSurvivesTheRoundTrip) {
                                "evaluation.class_agnostic=true",
                                "evaluation.capacity=50",
                                "evaluation.report_threshold=0.25",
+                               "training_set.max_glyphs=11",
                                "training_set.images=9",
                                "training_set.folder=canvases",
                                "training_set.digest=abc",

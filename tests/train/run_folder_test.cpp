@@ -79,7 +79,8 @@ TEST_F(RunFolderTest, RefusesAFolderThatHoldsARun) {
 
 TEST_F(RunFolderTest, OverwritesTheFilesOfARunAndNoOthers) {
   { RunFolder(folder_, config_, NewRun{}, file_system_).add(1, metrics_of(1), 0.5); }
-  for (const char* name : {"validation.jsonl", "model.safetensors", "notes.txt"})
+  for (const char* name :
+       {"validation.jsonl", "model.safetensors", "epoch-10.safetensors", "events.out.tfevents.1.x", "notes.txt"})
     std::ofstream(folder_ / name) << "old";
   RunConfig other = config_;
   other.seed = 77;
@@ -88,8 +89,16 @@ TEST_F(RunFolderTest, OverwritesTheFilesOfARunAndNoOthers) {
   EXPECT_EQ(content(metrics_), "");
   EXPECT_THAT(lines(results_), ElementsAre(header));
   EXPECT_EQ(content(folder_ / "validation.jsonl"), "");
-  EXPECT_FALSE(filesystem::exists(folder_ / "model.safetensors"));
+  for (const char* name : {"model.safetensors", "epoch-10.safetensors", "events.out.tfevents.1.x"})
+    EXPECT_FALSE(filesystem::exists(folder_ / name)) << name;
   EXPECT_EQ(content(folder_ / "notes.txt"), "old");
+}
+
+TEST_F(RunFolderTest, IsHeldByOneRun) {
+  const RunFolder run(folder_, config_, NewRun{}, file_system_);
+  const auto in_use = testing::ThrowsMessage<InvalidInput>(folder_.string() + " is in use by another process");
+  EXPECT_THAT([&] { RunFolder(folder_, config_, NewRun{.overwrite = true}, file_system_); }, in_use);
+  EXPECT_THAT([&] { RunFolder(folder_, config_, ResumedRun{}, file_system_); }, in_use);
 }
 
 TEST_F(RunFolderTest, NamesAFolderThatCannotBe) {
