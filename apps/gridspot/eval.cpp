@@ -72,7 +72,9 @@ Command add_eval(CLI::App& app) {
   app.add_option("model", options->model, "a model.safetensors")->required();
   app.add_option("--protocol", options->protocol, "the canvases (default: what it was trained on)")
       ->check(accepted_by(find_protocol));
-  app.add_option("--count", evaluation.count, "canvases")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--count", evaluation.count, "composed canvases (a --dataset is measured whole)")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--seed", evaluation.seed, "in the protocol's test seed space")
       ->check(CLI::Range(std::uint64_t{0}, max_seed))
       ->capture_default_str();

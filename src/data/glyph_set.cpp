@@ -170,6 +170,26 @@ void validate(const GlyphSet& glyphs) {
                          ", but there are " + std::to_string(glyphs.classes()) + " classes");
 }
 
+std::pair<GlyphSet, GlyphSet> hold_out(const GlyphSet& glyphs, double share) {
+  std::vector<std::int64_t> kept_of_class(static_cast<std::size_t>(glyphs.classes()));
+  for (const auto label : glyphs.labels) ++kept_of_class[static_cast<std::size_t>(label)];
+  for (auto& kept : kept_of_class) kept -= static_cast<std::int64_t>(share * static_cast<double>(kept));
+
+  GlyphSet kept{glyphs.height, glyphs.width, {}, {}, glyphs.class_names, glyphs.source}, held_out = kept;
+  const std::ptrdiff_t pixels = std::ptrdiff_t{glyphs.height} * glyphs.width;
+  for (int i = 0; i < glyphs.count(); ++i) {
+    const auto label = glyphs.labels[static_cast<std::size_t>(i)];
+    GlyphSet& set = kept_of_class[static_cast<std::size_t>(label)]-- > 0 ? kept : held_out;
+    const auto first = glyphs.pixels.begin() + i * pixels;
+    set.pixels.insert(set.pixels.end(), first, first + pixels);
+    set.labels.push_back(label);
+  }
+  require(kept.count() > 0 && held_out.count() > 0, glyphs.source + ": of " + std::to_string(glyphs.count()) +
+                                                        " glyphs a share of " + std::to_string(share) +
+                                                        " of each class cannot be held out");
+  return {std::move(kept), std::move(held_out)};
+}
+
 fs::path user_cache_folder() {
   const char* cache = std::getenv("XDG_CACHE_HOME");
   if (cache != nullptr && fs::path(cache).is_absolute()) return fs::path(cache) / "gridspot";

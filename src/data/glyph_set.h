@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "gridspot/protocol.h"
@@ -26,6 +27,10 @@ struct GlyphSet {
 /// Throws InvalidInput (the message starts with `source`) when the sizes disagree, a side is 0 or above max_glyph_side,
 /// there is no glyph, or a label is outside the classes.
 void validate(const GlyphSet& glyphs);
+
+/// The glyphs without, and then alone, the last `share` (in [0, 1), rounded down) of each class: neighbours in a set
+/// are often of one writer, so that they should not be torn apart. Throws InvalidInput where either would be empty.
+std::pair<GlyphSet, GlyphSet> hold_out(const GlyphSet& glyphs, double share);
 
 /// The glyphs of one split of `source`:
 ///   "builtin"                   digits drawn by code (data/builtin_glyphs.h);

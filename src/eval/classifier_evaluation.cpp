@@ -111,7 +111,7 @@ ClassifierEvaluation evaluate_classifier(const NetworkSpec& spec, const std::vec
           "network '" + spec.name + "' finds one class in each of several cells, which no measure here is for");
   require_fit(canvases, spec);
   const Network network(spec);
-  if (canvases.store) count = std::min(count, canvases.store->view().count);
+  if (canvases.store) count = canvases.store->view().count;
   const auto batches = run_batches<BatchResult>(device, count, threads, stop_signal, [&] {
     return std::make_unique<Worker>(network, device, canvases, weights);
   });

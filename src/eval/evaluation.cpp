@@ -5,6 +5,7 @@
 #include <span>
 
 #include "eval/average_precision.h"
+#include "eval/best_threshold.h"
 #include "eval/errors.h"
 #include "eval/matching.h"
 #include "eval/prepared_set.h"
@@ -126,7 +127,7 @@ Evaluation evaluate(const EvaluationSet& set, const Options& options) {
   Evaluation evaluation;
   evaluation.images = static_cast<std::int64_t>(set.images.size());
   evaluation.objects = static_cast<std::int64_t>(set.objects.size());
-  evaluation.score_threshold = options.score_threshold;
+  evaluation.score_threshold = score_threshold(prepared, options);
   for (const auto& name : set.class_names) evaluation.per_class.emplace_back().name = name;
   for (const auto& object : set.objects) ++evaluation.per_class[static_cast<std::size_t>(object.class_id)].objects;
 
@@ -134,7 +135,7 @@ Evaluation evaluate(const EvaluationSet& set, const Options& options) {
   evaluation.map50 = mean_over_classes(evaluation.per_class, &ClassEvaluation::ap50);
   evaluation.map50_95 = mean_over_classes(evaluation.per_class, &ClassEvaluation::ap50_95);
 
-  auto tally = tally_errors(prepared, options.score_threshold);
+  auto tally = tally_errors(prepared, evaluation.score_threshold);
   for (std::size_t c = 0; c < evaluation.per_class.size(); ++c) {
     evaluation.per_class[c].errors = tally.per_class[c];
     derive_rates(evaluation.per_class[c]);

@@ -36,9 +36,11 @@ struct EvaluationSet {
 };
 
 struct Options {
-  int max_detections = 100;      ///< of an image and class: the highest scores, as COCO counts them
-  float score_threshold = 0.5f;  ///< detections with a lower score are left out of everything but average precision
-  int cells = 0;                 ///< side of the detector's grid, for the collision ceiling; 0: no grid
+  int max_detections = 100;  ///< of an image and class: the highest scores, as COCO counts them
+  /// Detections with a lower score are left out of everything but average precision. None: best_f1_threshold's, so that
+  /// what is said of a model's errors does not depend on how its scores are calibrated.
+  std::optional<float> score_threshold;
+  int cells = 0;  ///< side of the detector's grid, for the collision ceiling; 0: no grid
 };
 
 /// The IoU thresholds 0.50, 0.55, ..., 0.95 and the recalls 0, 0.01, ..., 1 of COCO's average precision.

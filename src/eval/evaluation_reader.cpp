@@ -57,25 +57,6 @@ eval::ClassEvaluation parse_class(ObjectReader& reader, const Json& json) {
   return its;
 }
 
-std::vector<std::vector<std::int64_t>> parse_confusion(const ObjectReader& reader, const Json& json,
-                                                       std::size_t classes) {
-  const auto matrix = json.find("confusion_matrix");
-  const auto fail = [&] {
-    reader.fail("confusion_matrix", "must be a square of counts with a row for each class and one for background");
-  };
-  if (matrix == json.end() || !matrix->is_array() || matrix->size() != classes + 1) fail();
-  std::vector<std::vector<std::int64_t>> counts;
-  for (const auto& row : *matrix) {
-    if (!row.is_array() || row.size() != classes + 1) fail();
-    counts.emplace_back();
-    for (const auto& cell : row) {
-      if (!cell.is_number_integer() || cell.get<std::int64_t>() < 0) fail();
-      counts.back().push_back(cell.get<std::int64_t>());
-    }
-  }
-  return counts;
-}
-
 eval::Evaluation parse_evaluation(ObjectReader& reader, const Json& json) {
   eval::Evaluation evaluation;
   reader.require("images", evaluation.images, 0);
@@ -88,7 +69,9 @@ eval::Evaluation parse_evaluation(ObjectReader& reader, const Json& json) {
   auto classes = reader.objects("per_class");
   for (std::size_t i = 0; i < classes.size(); ++i)
     evaluation.per_class.push_back(parse_class(classes[i], json["per_class"][i]));
-  evaluation.confusion = parse_confusion(reader, json, evaluation.per_class.size());
+  evaluation.confusion =
+      eval::count_matrix(json, "confusion_matrix", evaluation.per_class.size() + 1, reader,
+                         "must be a square of counts with a row for each class and one for background");
   return evaluation;
 }
 

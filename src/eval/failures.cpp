@@ -6,6 +6,7 @@
 #include <map>
 #include <tuple>
 
+#include "eval/best_threshold.h"
 #include "eval/errors.h"
 #include "eval/prepared_set.h"
 #include "kernels/grid_math.h"
@@ -145,9 +146,9 @@ std::int64_t errors(const ErrorCounts& counts) {
 Failures find_failures(const EvaluationSet& set, const Options& options) {
   check(options);
   const PreparedSet prepared(set, options.max_detections);
-  Failures failures{.score_threshold = options.score_threshold};
+  Failures failures{.score_threshold = score_threshold(prepared, options)};
   Findings findings;
-  for (const auto& image : images_above(prepared, options.score_threshold)) {
+  for (const auto& image : images_above(prepared, failures.score_threshold)) {
     const OverlapTable overlaps(image.detections, image.objects);
     const ImageVerdicts verdicts = judge(overlaps, image.detection_classes, image.object_classes);
     findings.add_objects(image, verdicts);

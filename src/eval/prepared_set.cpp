@@ -57,7 +57,7 @@ bool counted_area(const PixelBox& box) {
 void check(const Options& options) {
   require(options.max_detections >= 1,
           "max_detections must be at least 1, found " + std::to_string(options.max_detections));
-  require(!std::isnan(options.score_threshold), "the score threshold must be a number");
+  require(!options.score_threshold || !std::isnan(*options.score_threshold), "the score threshold must be a number");
   require(options.cells >= 0, "cells must not be negative, found " + std::to_string(options.cells));
 }
 

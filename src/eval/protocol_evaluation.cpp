@@ -104,7 +104,7 @@ ProtocolEvaluation evaluate_detector(const NetworkSpec& spec, const std::vector<
   require(!spec.detector.classifies_only(), "network '" + spec.name + "' is a classifier: it finds no boxes");
   require_fit(canvases, spec);
   const Network network(spec);
-  const int count = canvases.store ? std::min(settings.count, canvases.store->view().count) : settings.count;
+  const int count = canvases.store ? canvases.store->view().count : settings.count;
   const auto batches = run_batches<BatchResult>(device, count, threads, stop_signal, [&] {
     return std::make_unique<Worker>(network, device, canvases, weights, settings);
   });
@@ -125,8 +125,9 @@ ProtocolEvaluation evaluate_detector(const NetworkSpec& spec, const std::vector<
     result.truncated += batch.truncated;
   }
   result.class_accuracy = cells > 0 ? static_cast<double>(right) / static_cast<double>(cells) : 0;
-  result.evaluation =
-      eval::evaluate(result.set, {.score_threshold = settings.report_threshold, .cells = spec.detector.cells});
+  eval::Options options{.cells = spec.detector.cells};
+  if (settings.report_threshold > 0) options.score_threshold = settings.report_threshold;
+  result.evaluation = eval::evaluate(result.set, options);
   return result;
 }
 

@@ -12,9 +12,9 @@
 namespace gridspot {
 
 struct EvaluationSettings {
-  int count = 1000;               ///< canvases; of a fixed set at most all
-  std::uint64_t seed = 1;         ///< in the protocol's test seed space
-  float report_threshold = 0.5f;  ///< for everything but average precision: detections below it do not count
+  int count = 1000;            ///< composed canvases; a fixed set is measured whole
+  std::uint64_t seed = 1;      ///< in the protocol's test seed space
+  float report_threshold = 0;  ///< for all but average precision: lower scores do not count; 0: the best F1's
   DetectionSettings detection{.score_threshold = 0.01f};
 };
 
@@ -29,9 +29,10 @@ struct ProtocolEvaluation {
   bool stopped = false;        ///< by the signal; nothing else is filled in then
 };
 
-/// weights: the network's flat buffer. Canvases 0 ... count - 1; `canvases.seed` counts, not that of the settings. The
-/// result does not depend on `threads` (0: one for each processor; CUDA uses one). A `stop_signal` that is not 0 ends
-/// it early. Throws InvalidInput where network and canvases do not fit together or the network is a classifier.
+/// weights: the network's flat buffer. Composed canvases 0 ... count - 1, or the whole fixed set; `canvases.seed`
+/// counts, not that of the settings. The result does not depend on `threads` (0: one for each processor; CUDA uses
+/// one). A `stop_signal` that is not 0 ends it early. Throws InvalidInput where network and canvases do not fit
+/// together or the network is a classifier.
 ProtocolEvaluation evaluate_detector(const NetworkSpec& network, const std::vector<float>& weights, Device device,
                                      const TestCanvases& canvases, const EvaluationSettings& settings, int threads = 0,
                                      const std::atomic<int>* stop_signal = nullptr);

@@ -94,9 +94,11 @@ std::string to_table(const Evaluation& evaluation) {
   table += table_row("all", name_width, evaluation, evaluation.map50, evaluation.map50_95);
   const auto& errors = evaluation.errors;
   const auto count = [](std::int64_t value) { return std::to_string(value); };
-  return table + "duplicates " + count(errors.duplicates) + ", class errors " + count(errors.class_errors) +
-         ", localisation errors " + count(errors.localisation_errors) + ", found in the background " +
-         count(errors.background) + ", missed " + count(errors.misses) + "\n";
+  char threshold[16];
+  std::snprintf(threshold, sizeof threshold, "%.3f", static_cast<double>(evaluation.score_threshold));
+  return table + "Counted from score " + threshold + " on: duplicates " + count(errors.duplicates) + ", class errors " +
+         count(errors.class_errors) + ", localisation errors " + count(errors.localisation_errors) +
+         ", found in the background " + count(errors.background) + ", missed " + count(errors.misses) + "\n";
 }
 
 }  // namespace gridspot::eval

@@ -12,16 +12,18 @@ namespace {
 std::string from(const EvaluationEntry& evaluation) { return " From " + file_name(evaluation.file) + "."; }
 
 std::string error_table(const Report& report) {
-  Table content{.head = {"protocol", "model", "objects", "found", "misses", "duplicates", "class<br/>errors",
-                         "localisation<br/>errors", "in the<br/>background", "recall", "collision<br/>ceiling"},
-                .rows = {},
-                .name_columns = 2};
+  Table content{
+      .head = {"protocol", "model", "scores<br/>from", "objects", "found", "misses", "duplicates", "class<br/>errors",
+               "localisation<br/>errors", "in the<br/>background", "recall", "collision<br/>ceiling"},
+      .rows = {},
+      .name_columns = 2};
   for (const auto& protocol : protocols_of(report))
     for (const auto& model : report.models) {
       const auto* its = last_evaluation(model, protocol);
       if (its == nullptr) continue;
       const auto& evaluation = its->record.evaluation;
-      std::vector<std::string> row{escape(protocol), escape(model.name + ", " + moment(*its))};
+      std::vector<std::string> row{escape(protocol), escape(model.name + ", " + moment(*its)),
+                                   measure(static_cast<double>(evaluation.score_threshold))};
       for (const auto count : {evaluation.objects, evaluation.errors.true_positives, evaluation.errors.misses,
                                evaluation.errors.duplicates, evaluation.errors.class_errors,
                                evaluation.errors.localisation_errors, evaluation.errors.background})
@@ -59,29 +61,13 @@ std::string precision_figure(const EvaluationEntry& evaluation) {
 }
 
 std::string confusion_figure(const EvaluationEntry& evaluation) {
-  HeatMap map{.description = "Confusion matrix",
-              .row_title = "true",
-              .column_title = "found",
-              .rows = {},
-              .columns = {},
-              .shares = {},
-              .texts = {}};
-  for (const auto& its : evaluation.record.evaluation.per_class) map.rows.push_back(its.name);
-  map.columns = map.rows;
-  map.rows.emplace_back("nothing");
-  map.columns.emplace_back("none");
-  for (const auto& counts : evaluation.record.evaluation.confusion) {
-    double sum = 0;
-    for (const auto count : counts) sum += static_cast<double>(count);
-    map.shares.emplace_back();
-    map.texts.emplace_back();
-    for (const auto count : counts) {
-      map.shares.back().push_back(sum > 0 ? static_cast<double>(count) / sum : 0);
-      map.texts.back().push_back(count == 0 ? "" : std::to_string(count));
-    }
-  }
+  std::vector<std::string> classes;
+  for (const auto& its : evaluation.record.evaluation.per_class) classes.push_back(its.name);
+  auto rows = classes, columns = classes;
+  rows.emplace_back("nothing");
+  columns.emplace_back("none");
   return figure(
-      heat_map(map),
+      confusion_map(rows, columns, evaluation.record.evaluation.confusion),
       "Confusion matrix with background: counts, the darker the larger the share of their row. The row "
       "\"nothing\" holds detections that took no object, the column \"none\" objects that no detection took." +
           from(evaluation));
@@ -169,6 +155,28 @@ std::string evaluation_part(const EvaluationEntry& evaluation, ImageStore& image
 
 }  // namespace
 
+std::string confusion_map(const std::vector<std::string>& rows, const std::vector<std::string>& columns,
+                          const std::vector<std::vector<std::int64_t>>& confusion) {
+  HeatMap map{.description = "Confusion matrix",
+              .row_title = "true",
+              .column_title = "found",
+              .rows = rows,
+              .columns = columns,
+              .shares = {},
+              .texts = {}};
+  for (const auto& counts : confusion) {
+    double sum = 0;
+    for (const auto count : counts) sum += static_cast<double>(count);
+    map.shares.emplace_back();
+    map.texts.emplace_back();
+    for (const auto count : counts) {
+      map.shares.back().push_back(sum > 0 ? static_cast<double>(count) / sum : 0);
+      map.texts.back().push_back(count == 0 ? "" : std::to_string(count));
+    }
+  }
+  return heat_map(map);
+}
+
 std::string moment(const EvaluationEntry& evaluation) {
   return evaluation.epoch ? std::to_string(*evaluation.epoch) + " epochs" : evaluation.milestone;
 }
@@ -185,14 +193,16 @@ std::string failures_section(const Report& report) {
     if (!parts.empty()) models += details("Model " + model.name, parts, &model == first.model);
   }
   if (models.empty()) return "";
-  return section("failures", "Failures",
-                 error_table(report) +
-                     "<p class=\"facts\">Detections from the score threshold on, each counted as the first of these "
-                     "that holds: found (it took an object of its class at IoU 0.5 or more), duplicate (another "
-                     "detection took that object), class error (such an overlap with an object of another class), "
-                     "localisation error (IoU of at least 0.1 with an object of its class), in the background. A miss "
-                     "is an object that none of these touched. From the evaluation.json files named above.</p>\n" +
-                     images.definitions() + models);
+  return section(
+      "failures", "Failures",
+      error_table(report) +
+          "<p class=\"facts\">Detections from a score on, unless asked for otherwise the one with the highest F1 "
+          "at IoU 0.5; each counted as the first of these "
+          "that holds: found (it took an object of its class at IoU 0.5 or more), duplicate (another "
+          "detection took that object), class error (such an overlap with an object of another class), "
+          "localisation error (IoU of at least 0.1 with an object of its class), in the background. A miss "
+          "is an object that none of these touched. From the evaluation.json files named above.</p>\n" +
+          images.definitions() + models);
 }
 
 }  // namespace gridspot::report

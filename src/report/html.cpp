@@ -75,7 +75,10 @@ std::string measure(double value) {
   return value < 0 ? measure_text(value) : data_element(to_line(Json(value)), measure_text(value));
 }
 
-std::string difference_text(double value) { return formatted("%+.3f", value); }
+std::string difference_text(double value) {
+  constexpr double less_than_shown = 0.0005;
+  return std::abs(value) < less_than_shown ? "0.000" : formatted("%+.3f", value);
+}
 
 std::string percent_text(double share) { return formatted("%.1f%%", 100 * share); }
 

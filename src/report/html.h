@@ -16,7 +16,7 @@ std::string base64(std::string_view bytes);
 /// What all measures look like: "0.912", and for a program the whole number beside it
 /// (<data value="0.9123456">0.912</data>); a dash for one that does not exist (below 0).
 std::string measure(double value);
-/// A signed difference of measures: "+0.012".
+/// A signed difference of measures: "+0.012"; "0.000" has no sign.
 std::string difference_text(double value);
 /// "0.912" alone.
 std::string measure_text(double value);

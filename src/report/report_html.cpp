@@ -7,12 +7,12 @@ namespace gridspot::report {
 namespace {
 
 std::string facts(const StudyFile& study) {
-  const std::string images = study.images == 0
-                                 ? "every training canvas new"
-                                 : count_text(static_cast<std::int64_t>(study.images)) + " training canvases";
+  const auto count = [](std::uint64_t number) { return count_text(static_cast<std::int64_t>(number)); };
+  const std::string canvases = study.images == 0 ? "epochs of " + count(study.epoch_canvases) + " new canvases"
+                                                 : count(study.images) + " training canvases";
   return "Preset " + study.preset + ", protocol " + study.protocol + ", recipe " + study.recipe + ", seed " +
-         std::to_string(study.seed) + ", " + images + "; trained on " + study.device + " by gridspot " +
-         study.gridspot + ". From ";
+         std::to_string(study.seed) + ", " + canvases + " of at most " + count(study.max_glyphs) +
+         " glyphs; trained on " + study.device + " by gridspot " + study.gridspot + ". From ";
 }
 
 std::string header(const Report& report) {

@@ -14,6 +14,8 @@ Json study_json(const StudyFile& study) {
           {"recipe", study.recipe},
           {"seed", study.seed},
           {"images", study.images},
+          {"epoch_canvases", study.epoch_canvases},
+          {"max_glyphs", study.max_glyphs},
           {"device", study.device},
           {"milestones", study.milestones},
           {"evaluations", study.evaluations}};
@@ -117,7 +119,8 @@ Json classifications_json(const RunEntry& run) {
                     {"exact_match", optional_json(record.exact_match)},
                     {"macro_F1", optional_json(record.macro_f1)},
                     {"micro_F1", optional_json(record.micro_f1)},
-                    {"per_class", per_class}});
+                    {"per_class", per_class},
+                    {"confusion_matrix", record.confusion.empty() ? Json() : Json(record.confusion)}});
   }
   return list;
 }

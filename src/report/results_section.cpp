@@ -71,7 +71,8 @@ std::string files_of(const std::vector<const EvaluationEntry*>& evaluations) {
 }
 
 /// Classes are the columns; models that know other classes than the first get a table of their own by name.
-std::string class_table(const Report& report, const std::string& protocol) {
+std::string class_table(const Report& report, const std::string& protocol, const std::string& name_of_measure,
+                        double eval::ClassEvaluation::*shown) {
   Table content{.head = {"model", "epochs"}, .rows = {}, .name_columns = 2};
   std::vector<std::string> classes;
   for (const auto* its : evaluations_on(report, protocol))
@@ -87,11 +88,11 @@ std::string class_table(const Report& report, const std::string& protocol) {
         const auto& per_class = entry.record.evaluation.per_class;
         const auto its =
             std::find_if(per_class.begin(), per_class.end(), [&](const auto& c) { return c.name == name; });
-        row.push_back(its == per_class.end() ? "–" : measure(its->ap50));
+        row.push_back(its == per_class.end() ? "–" : measure((*its).*shown));
       }
       content.rows.push_back(row);
     }
-  return "<h3>AP50 of each class on " + escape(protocol) + "</h3>\n" + table(content);
+  return "<h3>" + name_of_measure + " of each class on " + escape(protocol) + "</h3>\n" + table(content);
 }
 
 /// The mean over the classes that have objects, recall by recall; the area below it is mAP50.
@@ -137,24 +138,36 @@ std::string backbones_of(const Report& report) {
   return items.empty() ? "" : "<ul>\n" + items + "</ul>\n";
 }
 
+std::string classifier_confusions(const RunEntry& run, const ClassifierEntry& entry) {
+  if (entry.record.confusion.empty()) return "";
+  std::vector<std::string> classes;
+  for (const auto& its : entry.record.per_class) classes.push_back(its.name);
+  return figure(confusion_map(classes, classes, entry.record.confusion),
+                "Confusion matrix of " + escape(run.name) + " on " + escape(entry.protocol) +
+                    ": counts, the darker the larger the share of their row. From " + file_name(entry.file) + ".");
+}
+
 }  // namespace
 
-std::string classifier_table(const std::vector<RunEntry>& runs) {
+std::string classifier_results(const std::vector<RunEntry>& runs) {
   Table content{
       .head = {"run", "at", "tested on", "task", "canvases", "accuracy", "exact match", "macro F1", "micro F1"},
       .rows = {},
       .name_columns = 4};
-  std::string files;
+  std::string files, figures;
   for (const auto& run : runs)
     for (const auto& entry : run.classifications) {
       const auto& its = entry.record;
+      figures += classifier_confusions(run, entry);
       content.rows.push_back({escape(run.name), escape(entry.milestone), escape(entry.protocol), escape(its.task),
                               count_cell(its.canvases), measure(its.accuracy.value_or(-1)),
                               measure(its.exact_match.value_or(-1)), measure(its.macro_f1.value_or(-1)),
                               measure(its.micro_f1.value_or(-1))});
       files += (files.empty() ? "" : ", ") + file_name(entry.file);
     }
-  return files.empty() ? "" : table(content) + "<p class=\"facts\">From " + files + ".</p>\n";
+  if (files.empty()) return "";
+  return table(content) + "<p class=\"facts\">From " + files + ".</p>\n" +
+         (figures.empty() ? "" : "<div class=\"grid\">\n" + figures + "</div>\n");
 }
 
 std::string results_section(const Report& report) {
@@ -164,11 +177,12 @@ std::string results_section(const Report& report) {
     const auto its = evaluations_on(report, protocol);
     if (its.empty()) continue;
     all.insert(all.end(), its.begin(), its.end());
-    class_tables += class_table(report, protocol);
+    class_tables += class_table(report, protocol, "AP50", &eval::ClassEvaluation::ap50) +
+                    class_table(report, protocol, "AP50_95", &eval::ClassEvaluation::ap50_95);
     figures += precision_figure(report, protocol);
   }
   if (all.empty()) {
-    const std::string classifiers = classifier_table(report.models);
+    const std::string classifiers = classifier_results(report.models);
     return section("results", "Results",
                    classifiers.empty() ? "<p>No model has been evaluated yet.</p>\n" : classifiers);
   }

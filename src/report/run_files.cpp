@@ -5,6 +5,7 @@
 #include <limits>
 #include <tuple>
 
+#include "eval/number_list.h"
 #include "gridspot/error.h"
 #include "io/atomic_file.h"
 #include "io/object_reader.h"
@@ -171,6 +172,9 @@ std::optional<ClassifierRecord> read_classifier_evaluation(const std::filesystem
   record.macro_f1 = read_measure(reader, "macro_F1");
   record.micro_f1 = read_measure(reader, "micro_F1");
   record.per_class = read_classes(reader);
+  if (record.accuracy)
+    record.confusion = eval::count_matrix(json, "confusion_matrix", record.per_class.size(), reader,
+                                          "must be a square of counts with a row for each class");
   return record;
 }
 
@@ -196,6 +200,8 @@ StudyFile read_study(const std::filesystem::path& folder) {
   reader.require("recipe", study.recipe);
   reader.require("seed", study.seed);
   reader.require("images", study.images);
+  reader.require("epoch_canvases", study.epoch_canvases, 1);
+  reader.require("max_glyphs", study.max_glyphs, 1);
   reader.require("device", study.device);
   reader.require("milestones", study.milestones, 1);
   reader.require("evaluations", study.evaluations);

@@ -69,6 +69,7 @@ struct ClassifierRecord {
   std::int64_t canvases = 0;
   std::optional<double> accuracy, exact_match, macro_f1, micro_f1;
   std::vector<Class> per_class;
+  std::vector<std::vector<std::int64_t>> confusion;  ///< [true class][found class]; empty with multi-label
 };
 
 /// Nothing where the folder's evaluation.json names no "task": then it is a detector's.
@@ -81,8 +82,9 @@ struct StudyFile {
     std::string name, folder, backbone;  ///< `backbone`: where its weights come from, a sentence; empty for backbones
   };
   std::string gridspot, preset, protocol, recipe, device;
-  std::uint64_t seed = 0, images = 0;  ///< images: of the training set; 0 where each canvas is new
-  std::vector<int> milestones;         ///< epochs
+  std::uint64_t seed = 0, images = 0;                ///< images: of the training set; 0 where each canvas is new
+  std::uint64_t epoch_canvases = 0, max_glyphs = 0;  ///< of an epoch of new canvases; on a training canvas
+  std::vector<int> milestones;                       ///< epochs
   std::vector<std::string> evaluations;
   std::vector<Model> models, backbones;
 };

@@ -14,11 +14,16 @@ std::string results_section(const Report& report);
 /// Loss and validation curves of all models, how long they trained, and the same of the backbones.
 std::string training_section(const Report& report);
 
-/// What classifiers among the runs reached on their test canvases; nothing where there are none.
-std::string classifier_table(const std::vector<RunEntry>& runs);
+/// What classifiers among the runs reached on their test canvases, and what they confused; nothing where there are
+/// none.
+std::string classifier_results(const std::vector<RunEntry>& runs);
 
 /// The kinds of errors of all models, then of each model its curves, confusions, recall and canvases.
 std::string failures_section(const Report& report);
+
+/// Counts by true and found class, the darker the larger the share of their row.
+std::string confusion_map(const std::vector<std::string>& rows, const std::vector<std::string>& columns,
+                          const std::vector<std::vector<std::int64_t>>& confusion);
 
 /// The images of a page, each embedded once however often it is shown.
 class ImageStore {

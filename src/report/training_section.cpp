@@ -164,7 +164,7 @@ std::string training_section(const Report& report) {
     html += section("backbones", "Backbones",
                     "<p>Trained first; the models above that name them start from their weights.</p>\n" +
                         figures(report, report.backbones) + training_table(report.backbones) +
-                        classifier_table(report.backbones));
+                        classifier_results(report.backbones));
   return html;
 }
 

@@ -47,8 +47,9 @@ struct ModelEvaluationOptions {
   std::filesystem::path folder;                   ///< kept there (see write_evaluation); empty: nowhere
 };
 
-/// A detector on settings.count canvases; a classifier of glyphs on every glyph of the test split, unaltered; a
-/// multi-label classifier on settings.count canvases. Throws InvalidInput where model and data do not fit together.
+/// A detector on settings.count canvases or a whole folder; a classifier of glyphs on every glyph of the test split,
+/// unaltered; a multi-label classifier on settings.count canvases. Throws InvalidInput where model and data do not fit
+/// together.
 ModelEvaluation evaluate_model(const Model& model, Device device, const TestData& data,
                                const ModelEvaluationOptions& options);
 

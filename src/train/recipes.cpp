@@ -98,7 +98,7 @@ RunConfig pretrain_config(Task task, std::string_view preset) {
     config.steps = steps_for(20 * config.epoch_canvases, config.batch);
     config.checkpoint_every = steps_for(config.epoch_canvases, config.batch);
     config.validation.every_epochs = 1;
-    config.validation.count = 2000;
+    config.validation.held_out = 0.05f;
   }
   return config;
 }
@@ -116,16 +116,18 @@ RunConfig study_config(StudyRecipe recipe, std::string_view preset, std::string_
   config.optimizer.schedule.warmup = 30;
   if (recipe == StudyRecipe::best && images > 0)
     config.training_set.augmentation = {.scale = 0.1f, .shift = float(config.protocol.width / 14), .overlay = 0.5f};
-  constexpr int crowding = 6;  // more to learn from each canvas, and glyphs that overlap
+  // More to learn from each canvas, and glyphs that overlap; but a cell holds one object.
+  constexpr int crowding = 6, cells_per_glyph = 5;
+  const int cells = config.network.detector.cells * config.network.detector.cells;
   if (recipe == StudyRecipe::best && images == 0 && config.protocol.placing == Placing::anywhere)
-    config.training_set.max_glyphs = crowding * config.protocol.max_glyphs;
+    config.training_set.max_glyphs =
+        std::max(config.protocol.max_glyphs, std::min(crowding * config.protocol.max_glyphs, cells / cells_per_glyph));
   if (recipe == StudyRecipe::original) {
     config.network.detector.class_loss = ClassLoss::mse;
     config.network.detector.size_coding = SizeCoding::linear;
     config.objectness_prior = 0.5f;
     config.loss = {.box_loss = BoxLoss::mse};
     config.evaluation.detection.score_threshold = 0;
-    config.evaluation.report_threshold = 0.1f;  // a softmax over values near 0 and 1 ends at 0.23
     config.optimizer.kind = OptimizerKind::adam;
     config.optimizer.clip_norm = 1;
     config.optimizer.ema_decay = 0;

@@ -170,13 +170,17 @@ void read_backbone(ObjectReader reader, BackboneSource& backbone) {
 }
 
 Json validation_json(const ValidationSettings& validation) {
-  return {{"every_epochs", validation.every_epochs}, {"count", validation.count}, {"seed", validation.seed}};
+  return {{"every_epochs", validation.every_epochs},
+          {"count", validation.count},
+          {"seed", validation.seed},
+          {"held_out", json_number(validation.held_out)}};
 }
 
 void read_validation(ObjectReader reader, ValidationSettings& validation) {
   reader.read("every_epochs", validation.every_epochs, 0, 1'000'000);
   reader.read("count", validation.count, 1, 10'000'000);
   reader.read("seed", validation.seed, 0, max_seed);
+  reader.read("held_out", validation.held_out, 0, 0.9);
   reader.finish();
 }
 

@@ -36,8 +36,9 @@ struct BackboneSource {
 /// How the best model of a run is found.
 struct ValidationSettings {
   std::uint64_t every_epochs = 5;  ///< 0: never
-  int count = 200;                 ///< canvases
+  int count = 200;                 ///< composed canvases; a folder's val split is measured whole
   std::uint64_t seed = 1;          ///< in the protocol's validation seed space
+  float held_out = 0;              ///< share of the training glyphs that validations alone see, the last of each class
 };
 
 struct RunConfig {

@@ -79,6 +79,7 @@ RunConfig backbone_config(const StudySettings& settings, const ModelKind& kind, 
   config.device = settings.device;
   config.seed = settings.seed;
   config.evaluation.count = settings.evaluation_count;
+  config.validation.held_out = 0;  // nothing is chosen by validations
   int epochs = settings.digit_epochs;
   if (kind.task == Task::digits) {
     config.epoch_canvases = glyphs;
@@ -102,7 +103,7 @@ class Study {
       : settings_(settings),
         options_(options),
         device_(parse_device(settings.device)),
-        train_{.glyphs = load_glyphs(settings.data, Split::train), .canvases = {}, .validation = {}},
+        train_(to_training_data({}, load_glyphs(settings.data, Split::train))),
         test_(load_glyphs(settings.data, Split::test)) {}
 
   bool run() {
@@ -242,6 +243,7 @@ Json study_json(const StudySettings& settings) {
           {"seed", settings.seed},
           {"images", settings.images},
           {"epoch_canvases", settings.epoch_canvases},
+          {"max_glyphs", training_protocol(config).max_glyphs},
           {"milestones", settings.milestones},
           {"evaluation_count", settings.evaluation_count},
           {"pretrain_images", settings.pretrain_images},
@@ -259,6 +261,7 @@ StudySettings read_study(const fs::path& folder) {
   ObjectReader reader(json, path.string());
   StudySettings settings;
   std::string version;
+  int max_glyphs = 0;  // the recipe's
   std::vector<std::string> evaluations;
   reader.require("gridspot", version);
   reader.require("preset", settings.preset);
@@ -269,6 +272,7 @@ StudySettings read_study(const fs::path& folder) {
   reader.require("seed", settings.seed, 0, max_seed);
   reader.require("images", settings.images, 0);
   reader.require("epoch_canvases", settings.epoch_canvases, 1);
+  reader.read("max_glyphs", max_glyphs);
   reader.require("milestones", settings.milestones, 1);
   reader.require("evaluation_count", settings.evaluation_count, 1);
   reader.require("pretrain_images", settings.pretrain_images, 0);

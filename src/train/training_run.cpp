@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <tuple>
 
 #include "data/yolo_folder.h"
 #include "gridspot/error.h"
@@ -122,6 +123,7 @@ class TrainingRun {
     if (!found.state && !refused.empty())
       throw CheckpointError(folder.string() + ": no checkpoint can be read:" + refused);
     if (options_.log && !refused.empty()) *options_.log << "gridspot: passed over:" << refused << '\n';
+    if (options_.log && !found.state) *options_.log << "gridspot: there is no checkpoint yet: from the beginning\n";
     return found.state;
   }
 
@@ -275,13 +277,19 @@ CanvasSet read_split(const std::filesystem::path& folder, YoloSplit split, const
   return std::move(read.canvases);
 }
 
-TrainingData load_training_data(const RunConfig& config, std::ostream* log) {
+TrainingData to_training_data(const RunConfig& config, GlyphSet glyphs) {
   TrainingData data;
+  if (config.validation.held_out > 0)
+    std::tie(data.glyphs, data.held_out) = hold_out(glyphs, config.validation.held_out);
+  else
+    data.glyphs = std::move(glyphs);
+  return data;
+}
+
+TrainingData load_training_data(const RunConfig& config, std::ostream* log) {
   const TrainingSet& set = config.training_set;
-  if (set.folder.empty()) {
-    data.glyphs = load_glyphs(config.data, Split::train);
-    return data;
-  }
+  if (set.folder.empty()) return to_training_data(config, load_glyphs(config.data, Split::train));
+  TrainingData data;
   const auto read = [&](YoloSplit split) {
     return read_split(set.folder, split, config.network, parse_device(config.device), set.strict, log);
   };
@@ -295,7 +303,7 @@ RunSummary run_training(const RunConfig& config, const TrainingData& data, const
 }
 
 RunSummary run_training(const RunConfig& config, const GlyphSet& glyphs, const RunOptions& options) {
-  return run_training(config, TrainingData{.glyphs = glyphs, .canvases = {}, .validation = {}}, options);
+  return run_training(config, to_training_data(config, glyphs), options);
 }
 
 }  // namespace gridspot

@@ -20,7 +20,8 @@ namespace gridspot {
 
 /// What a run learns from: glyphs, of which canvases are composed; or the canvases of a folder.
 struct TrainingData {
-  GlyphSet glyphs;                      ///< none with a folder
+  GlyphSet glyphs;                      ///< without those held out; none with a folder
+  std::optional<GlyphSet> held_out;     ///< for validations
   std::optional<CanvasSet> canvases;    ///< of a folder's train split
   std::optional<CanvasSet> validation;  ///< of its val split, if it has one
 
@@ -37,6 +38,9 @@ DataYaml read_folder_yaml(const std::filesystem::path& folder);
 /// `log` (may be null) and left out; with `strict` they are an error. Throws what read_yolo_folder throws.
 CanvasSet read_split(const std::filesystem::path& folder, YoloSplit split, const NetworkSpec& network, Device device,
                      bool strict, std::ostream* log);
+
+/// Glyphs, some of which are held out where the configuration says so.
+TrainingData to_training_data(const RunConfig& config, GlyphSet glyphs);
 
 /// What config.data or config.training_set.folder names. Throws what the readers throw.
 TrainingData load_training_data(const RunConfig& config, std::ostream* log);

@@ -2,22 +2,30 @@
 
 #include "eval/classifier_evaluation.h"
 #include "eval/protocol_evaluation.h"
+#include "train/recipes.h"
 
 namespace gridspot {
 
 Validator::Validator(const RunConfig& config, const TrainingData& data, const GlyphBank* glyphs, int threads)
-    : config_(config), threads_(threads), device_(parse_device(config.device)) {
+    : config_(config), count_(config.validation.count), threads_(threads), device_(parse_device(config.device)) {
   if (config.validation.every_epochs == 0) return;
   Stream stream(device_);
   if (data.validation) {
     store_ = std::make_unique<CanvasStore>(stream, *data.validation);
     canvases_ = {.store = store_.get()};
   } else if (!data.canvases) {
-    if (glyphs == nullptr) bank_ = std::make_unique<GlyphBank>(stream, data.glyphs);
-    canvases_ = {.glyphs = glyphs ? glyphs : bank_.get(),
+    if (data.held_out)
+      bank_ = std::make_unique<GlyphBank>(stream, *data.held_out);
+    else if (glyphs == nullptr)
+      bank_ = std::make_unique<GlyphBank>(stream, data.glyphs);
+    canvases_ = {.glyphs = bank_ ? bank_.get() : glyphs,
                  .protocol = config.protocol,
                  .split = Split::validation,
                  .seed = config.validation.seed};
+    if (data.held_out && task_of(config.network) == Task::digits) {
+      canvases_->protocol = unaltered(config.protocol);
+      count_ = data.held_out->count();
+    }
   }
 }
 
@@ -31,14 +39,14 @@ bool Validator::is_due(std::uint64_t step) const {
 
 std::optional<Json> Validator::measure(const std::vector<float>& weights, const std::atomic<int>* stop_signal) {
   if (config_.network.detector.classifies_only()) {
-    const auto result = evaluate_classifier(config_.network, weights, device_, *canvases_, config_.validation.count,
-                                            threads_, stop_signal);
+    const auto result =
+        evaluate_classifier(config_.network, weights, device_, *canvases_, count_, threads_, stop_signal);
     if (result.stopped) return std::nullopt;
     if (result.multi_label) return Json{{"exact_match", result.accuracy()}, {"macro_F1", result.macro_f1()}};
     return Json{{"accuracy", result.accuracy()}};
   }
   EvaluationSettings settings = config_.evaluation;
-  settings.count = config_.validation.count;
+  settings.count = count_;
   const auto result = evaluate_detector(config_.network, weights, device_, *canvases_, settings, threads_, stop_signal);
   if (result.stopped) return std::nullopt;
   return Json{{"mAP50", result.evaluation.map50},

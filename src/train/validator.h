@@ -33,7 +33,7 @@ class Validator {
 
  private:
   const RunConfig& config_;
-  int threads_;
+  int count_, threads_;
   Device device_;
   std::unique_ptr<GlyphBank> bank_;
   std::unique_ptr<CanvasStore> store_;

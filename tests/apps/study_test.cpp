@@ -7,6 +7,7 @@
 #include "io/atomic_file.h"
 #include "io/json.h"
 #include "tests/apps/run_program.h"
+#include "train/model.h"
 
 namespace gridspot {
 namespace {
@@ -71,6 +72,18 @@ class Study : public testing::Test {
     return folder_ / out / model / "evaluation" / milestone / "quick-64" / "evaluation.json";
   }
 
+  /// Files, and of models their tensors: their configuration names the backbone's file, which lies in another folder.
+  void expect_equal(const std::string& study, const std::string& other, const std::string& model) const {
+    SCOPED_TRACE("model " + model + " of " + other);
+    const auto file = [&](const std::string& folder, const char* name) { return folder_ / folder / model / name; };
+    for (const char* name : {"metrics.jsonl", "validation.jsonl"})
+      EXPECT_EQ(read_file(file(study, name), max_bytes), read_file(file(other, name), max_bytes)) << name;
+    for (const char* name : {"epoch-2.safetensors", "epoch-4.safetensors", "best.safetensors"})
+      EXPECT_EQ(load_model(file(study, name)).weights, load_model(file(other, name)).weights) << name;
+    for (const char* milestone : {"epoch-2", "epoch-4"})
+      EXPECT_EQ(read_json(evaluation(study, model, milestone)), read_json(evaluation(other, model, milestone)));
+  }
+
   test::TemporaryFolder folder_;
 };
 
@@ -121,30 +134,26 @@ TEST_F(Study, ModelsDifferInNothingButTheirBackbones) {
   };
   EXPECT_EQ(without_backbone("A"), without_backbone("B"));
   EXPECT_EQ(without_backbone("A"), without_backbone("C"));
+  EXPECT_EQ(read_json(folder_ / "study/backbone-digits/config.json")["validation"]["held_out"], 0)
+      << "nothing is chosen by it";
 }
 
-TEST_F(Study, GoesOnAfterASignalToTheSameBytes) {
+// Each stop waits for a file of another stage; a kill leaves what it happens to leave.
+TEST_F(Study, GoesOnAfterSignalsAndKillsToTheSameNumbers) {
   ASSERT_EQ(run_gridspot(command("whole")).exit_code, 0);
-  // Each waits for a file of another stage.
-  for (const char* file : {"backbone-canvases/metrics.jsonl", "backbone-digits/metrics.jsonl", "A/metrics.jsonl",
-                           "B/epoch-2.safetensors", "C/metrics.jsonl", "A/epoch-4.safetensors"}) {
-    if (fs::exists(folder_ / "parts" / file)) continue;
-    const auto result = run_gridspot(command("parts"), SIGINT, folder_ / "parts" / file);
-    ASSERT_THAT(result.exit_code, testing::AnyOf(130, 0)) << file << ": " << result.error;
-  }
-  const auto last = run_gridspot(command("parts"));
-  ASSERT_EQ(last.exit_code, 0) << last.error;
-  for (const char* model : {"A", "B", "C"}) {
-    for (const char* name : {"epoch-2.safetensors", "epoch-4.safetensors", "metrics.jsonl", "validation.jsonl"}) {
-      // Config and models name the backbone's file, which lies in the other study's folder.
-      const bool states_path = std::string(name).ends_with("safetensors") && model != std::string("C");
-      if (states_path) continue;
-      EXPECT_EQ(read_file(folder_ / "whole" / model / name, max_bytes),
-                read_file(folder_ / "parts" / model / name, max_bytes))
-          << model << '/' << name;
+  for (const int signal : {SIGINT, SIGKILL}) {
+    const std::string parts = "parts-" + std::to_string(signal);
+    for (const char* file :
+         {"study.json", "backbone-canvases/metrics.jsonl", "backbone-digits/config.json",
+          "backbone-digits/metrics.jsonl", "A/config.json", "A/metrics.jsonl", "B/epoch-2.safetensors",
+          "C/checkpoints/latest", "C/metrics.jsonl", "A/epoch-4.safetensors", "B/evaluation/epoch-4/quick-64/images"}) {
+      if (fs::exists(folder_ / parts / file)) continue;
+      const auto result = run_gridspot(command(parts), signal, folder_ / parts / file);
+      ASSERT_THAT(result.exit_code, testing::AnyOf(128 + signal, 0)) << file << ": " << result.error;
     }
-    for (const char* milestone : {"epoch-2", "epoch-4"})
-      EXPECT_EQ(read_json(evaluation("whole", model, milestone)), read_json(evaluation("parts", model, milestone)));
+    const auto last = run_gridspot(command(parts));
+    ASSERT_EQ(last.exit_code, 0) << last.error;
+    for (const char* model : {"A", "B", "C"}) expect_equal("whole", parts, model);
   }
 }
 
@@ -168,6 +177,51 @@ TEST_F(Study, ModelsCanJoinLater) {
       read_json(folder_ / "study/backbone-cells-fresh-long/evaluation/final/quick-64/evaluation.json");
   EXPECT_EQ(backbone["task"], "cells");
   EXPECT_THAT(read_file(folder_ / "study/report.html", max_bytes), HasSubstr("What another pre-training than A"));
+}
+
+// Models of canvases as large as those of overlap-224 are measured on these too.
+TEST_F(Study, MeasuresWhatTrainingNeverSaw) {
+  write_file_atomically(folder_ / "tiny.json", R"({
+    "name": "tiny", "input": {"height": 224, "width": 224},
+    "backbone": [{"type": "conv", "filters": 4, "stride": 4}, {"type": "conv", "filters": 4, "stride": 4}],
+    "head": [{"type": "conv", "filters": 15, "stride": 2, "activation": "none"}],
+    "detector": {"cells": 7, "predictors": 1, "classes": 10}})");
+  const auto result = run_gridspot({"study",
+                                    "--preset",
+                                    (folder_ / "tiny.json").string(),
+                                    "--recipe",
+                                    "original",
+                                    "--data",
+                                    "builtin",
+                                    "--images",
+                                    "16",
+                                    "--milestones",
+                                    "1,2",
+                                    "--count",
+                                    "8",
+                                    "--pretrain-images",
+                                    "16",
+                                    "--pretrain-epochs",
+                                    "1",
+                                    "--models",
+                                    "A,C",
+                                    "--json",
+                                    "--out",
+                                    (folder_ / "study").string()});
+  ASSERT_EQ(result.exit_code, 0) << result.error;
+  const Json report = parse_json(result.out, "report");
+  EXPECT_EQ(report["study"]["evaluations"], (Json{"seed-224", "overlap-224"}));
+  for (const Json& model : report["models"]) {
+    std::vector<std::string> places;
+    for (const Json& evaluation : model["evaluations"]) {
+      places.push_back(evaluation["milestone"].get<std::string>() + ' ' + evaluation["protocol"].get<std::string>());
+      const Json written = read_json(folder_ / "study" / evaluation["file"].get<std::string>());
+      EXPECT_EQ(evaluation["mAP50"], written["mAP50"]) << places.back();
+      EXPECT_EQ(written["images"], 8);
+    }
+    EXPECT_THAT(places, testing::UnorderedElementsAre("epoch-1 seed-224", "epoch-1 overlap-224", "epoch-2 seed-224",
+                                                      "epoch-2 overlap-224"));
+  }
 }
 
 TEST_F(Study, OfTheOriginalRecipeAndOfFreshCanvases) {

@@ -57,6 +57,26 @@ TEST_F(GlyphSetTest, LoadsAFolder) {
   EXPECT_EQ(load_glyphs(glyphs.source, Split::test).pixels, glyphs.pixels);
 }
 
+TEST(HoldOut, TakesTheLastOfEachClass) {
+  GlyphSet glyphs{1, 1, {}, {}, {"0", "1", "2"}, "set"};
+  for (const int label : {0, 0, 0, 0, 1, 0, 1, 2, 1, 1}) {  // five, four and one of a class
+    glyphs.pixels.push_back(static_cast<std::uint8_t>(glyphs.count()));
+    glyphs.labels.push_back(label);
+  }
+  const auto [kept, held_out] = hold_out(glyphs, 0.5);
+  EXPECT_THAT(kept.pixels, ElementsAre(0, 1, 2, 4, 6, 7));
+  EXPECT_THAT(kept.labels, ElementsAre(0, 0, 0, 1, 1, 2));
+  EXPECT_THAT(held_out.pixels, ElementsAre(3, 5, 8, 9));
+  EXPECT_THAT(held_out.labels, ElementsAre(0, 0, 1, 1));
+  for (const GlyphSet* part : {&kept, &held_out}) {
+    EXPECT_NO_THROW(validate(*part));
+    EXPECT_EQ(part->class_names, glyphs.class_names);
+    EXPECT_EQ(part->source, "set");
+  }
+  EXPECT_EQ(message_of<InvalidInput>([&] { hold_out(glyphs, 0.1); }),
+            "set: of 10 glyphs a share of 0.100000 of each class cannot be held out");
+}
+
 TEST_F(GlyphSetTest, ReadsTheSplitThatIsAskedFor) {
   folder_.write("set/train-images.idx3-ubyte", idx({1, 1, 1}, "t"));
   folder_.write("set/train-labels.idx1-ubyte", idx({1}, {"\2", 1}));

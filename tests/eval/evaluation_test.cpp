@@ -5,6 +5,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <random>
 
 #include "eval/average_precision.h"
 #include "gridspot/error.h"
@@ -75,6 +76,43 @@ TEST(Evaluation, CountsTheThresholdIn) {
   EXPECT_FALSE(nothing.collision_ceiling.has_value());
 }
 
+TEST(Evaluation, CountsFromTheScoreWithTheHighestF1) {
+  // From 0.9 on F1 is 2/3, from 0.8 on 1/2, from 0.6 on 4/5.
+  EXPECT_EQ(evaluate(example()).score_threshold, 0.6f);
+  auto set = example();
+  set.detections[0].box.cx = 0.5f;  // the right one is not found any more: 2/3, 1/2, 2/5
+  EXPECT_EQ(evaluate(set).score_threshold, 0.9f);
+  set.detections[2].score = 0.9f;  // a score cannot tell equals apart
+  EXPECT_DOUBLE_EQ(evaluate(set).f1, 0.5);
+  set.detections.erase(set.detections.begin() + 1);
+  EXPECT_EQ(evaluate(set).score_threshold, 1) << "nothing is found";
+  EXPECT_EQ(evaluate(set).detections, 0);
+  EXPECT_EQ(evaluate({}).score_threshold, 1);
+}
+
+// Against every threshold that there is.
+TEST(Evaluation, NoScoreHasAHigherF1) {
+  for (std::uint32_t seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937 random(seed);
+    const auto unit = [&] { return static_cast<float>(random() % 16) / 16; };
+    EvaluationSet set{.images = {{64, 64}, {64, 64}}, .class_names = {"0", "1"}, .objects = {}, .detections = {}};
+    for (int i = 0; i < 12; ++i) {
+      const int image = i % 2, class_id = static_cast<int>(random() % 2);
+      const Box box{unit(), unit(), 0.25f, 0.25f};
+      set.objects.push_back({image, class_id, box});
+      set.detections.push_back({image, class_id, unit(), box});
+      set.detections.push_back({image, class_id, unit(), {unit(), box.cy, box.w, box.h}});
+    }
+    const Evaluation best = evaluate(set);
+    for (const auto& detection : set.detections) {
+      const Evaluation other = evaluate(set, {.score_threshold = detection.score});
+      EXPECT_LE(other.f1, best.f1) << "from " << detection.score << " on, instead of " << best.score_threshold;
+      EXPECT_TRUE(detection.score <= best.score_threshold || other.f1 < best.f1) << "the highest of the best";
+    }
+  }
+}
+
 TEST(Evaluation, KeepsTheHighestScoresOfAnImageAndClass) {
   const auto one = evaluate(example(), {.max_detections = 1, .score_threshold = 0});
   EXPECT_EQ(one.detections, 1);
@@ -116,7 +154,8 @@ TEST(Evaluation, RefusesWhatIsNotValid) {
       {[](auto& set, auto&) { set.images[0].width = 0; }, "image 0: width and height must be at least 1"},
       {[](auto&, auto& options) { options.max_detections = 0; }, "max_detections must be at least 1, found 0"},
       {[](auto&, auto& options) { options.cells = -1; }, "cells must not be negative, found -1"},
-      {[](auto&, auto& options) { options.score_threshold = nan; }, "the score threshold must be a number"},
+      {[](auto&, auto& options) { options.score_threshold = std::numeric_limits<float>::quiet_NaN(); },
+       "the score threshold must be a number"},
   };
   for (const auto& [damage, message] : cases) {
     auto set = example();

@@ -96,6 +96,8 @@ TEST(Failures, ObjectsMayComeInAnyOrder) {
   EXPECT_THAT(*failures.sharing_a_cell, Counts(2, 0));
 }
 
+const Options half{.score_threshold = 0.5f};
+
 TEST(Failures, ConfusionsAreClassErrorsMostFrequentFirst) {
   std::vector<Object> objects;
   std::vector<Detection> detections;
@@ -105,13 +107,13 @@ TEST(Failures, ConfusionsAreClassErrorsMostFrequentFirst) {
     detections.push_back({i, 1 - true_class, 0.9f, square(50, 50, 20)});
   }
   const auto set = set_of(3, objects, detections);
-  const auto confusions = find_failures(set).confusions;
+  const auto confusions = find_failures(set, half).confusions;
   ASSERT_EQ(confusions.size(), 2u);
   EXPECT_EQ(confusions[0].true_class, 1);
   EXPECT_EQ(confusions[0].found_class, 0);
   EXPECT_EQ(confusions[0].count, 2);
   EXPECT_EQ(confusions[1].count, 1);
-  EXPECT_EQ(evaluate(set).errors.class_errors, 3) << "the confusions' sum";
+  EXPECT_EQ(evaluate(set, half).errors.class_errors, 3) << "the confusions' sum";
 }
 
 TEST(Failures, CanvasesCountWhatTheEvaluationCounts) {
@@ -122,7 +124,7 @@ TEST(Failures, CanvasesCountWhatTheEvaluationCounts) {
                            {1, 0, 0.6f, square(60, 50, 20)},    // IoU 1/3: elsewhere
                            {2, 0, 0.55f, square(50, 50, 20)},   // nothing there
                            {2, 0, 0.1f, square(10, 10, 20)}});  // below the threshold
-  const auto failures = find_failures(set);
+  const auto failures = find_failures(set, half);
   const auto& canvases = failures.canvases;
   ASSERT_EQ(canvases.size(), 3u);
   EXPECT_EQ(canvases[0].objects, 2);
@@ -133,7 +135,7 @@ TEST(Failures, CanvasesCountWhatTheEvaluationCounts) {
   EXPECT_EQ(canvases[1].counts.localisation_errors, 1);
   EXPECT_EQ(canvases[1].counts.misses, 0);
   EXPECT_EQ(canvases[2].counts.background, 1);
-  const auto total = evaluate(set).errors;
+  const auto total = evaluate(set, half).errors;
   ErrorCounts sum;
   for (const auto& canvas : canvases) {
     sum.duplicates += canvas.counts.duplicates;
@@ -150,7 +152,7 @@ TEST(Failures, WorstCanvasesByErrorsThenScoreThenIndex) {
   const auto set =
       set_of(5, {{2, 0, square(20, 20, 20)}, {2, 0, square(70, 70, 20)}},
              {{0, 0, 0.6f, square(50, 50, 20)}, {1, 0, 0.9f, square(50, 50, 20)}, {4, 0, 0.6f, square(50, 50, 20)}});
-  EXPECT_THAT(find_failures(set).worst, ElementsAre(2, 1, 0, 4));
+  EXPECT_THAT(find_failures(set, half).worst, ElementsAre(2, 1, 0, 4));
 }
 
 TEST(Failures, TheWorstAreAtMostTwenty) {

@@ -57,11 +57,10 @@ struct Fresh {
   }
 };
 
-ProtocolEvaluation evaluate_store(const Fresh& model, const CanvasSet& set, int canvases = count, int threads = 1) {
+ProtocolEvaluation evaluate_store(const Fresh& model, const CanvasSet& set, int threads = 1) {
   Stream stream(Device{});
   const CanvasStore store(stream, set);
-  return evaluate_detector(model.spec, model.weights, Device{}, {.store = &store}, {.count = canvases, .seed = seed},
-                           threads);
+  return evaluate_detector(model.spec, model.weights, Device{}, {.store = &store}, {.count = 1}, threads);
 }
 
 CanvasSet rendered(const Protocol& protocol, const GlyphSet& glyphs) {
@@ -140,23 +139,25 @@ TEST(DetectorEvaluation, DoesNotDependOnTheNumberOfThreads) {
   const auto stored = evaluate_store(model, set), fresh = composed(1);
   for (const int threads : {0, 2, 3, 8}) {
     SCOPED_TRACE(std::to_string(threads) + " threads");
-    expect_equal(evaluate_store(model, set, count, threads), stored);
+    expect_equal(evaluate_store(model, set, threads), stored);
     expect_equal(composed(threads), fresh);
   }
 }
 
-TEST(DetectorEvaluation, TakesTheFirstCanvasesOfAStoreAndAtMostAll) {
+TEST(DetectorEvaluation, CountsErrorsFromTheBestScoreOnOrFromTheOneAskedFor) {
   const Fresh model(64);
-  const CanvasSet set = rendered(find_protocol("quick-64"), draw_builtin_glyphs(Split::test, 60));
-  const auto all = evaluate_store(model, set);
-  expect_equal(evaluate_store(model, set, 1000), all);
-  const auto some = evaluate_store(model, set, 33);
-  EXPECT_EQ(some.set.images.size(), 33u);
-  auto expected = detections_of(all);
-  const auto beyond = std::find_if(all.set.detections.begin(), all.set.detections.end(),
-                                   [](const eval::Detection& detection) { return detection.image >= 33; });
-  expected.resize(std::size_t(beyond - all.set.detections.begin()) * 7);
-  EXPECT_EQ(detections_of(some), expected);
+  const GlyphSet glyphs = draw_builtin_glyphs(Split::test, 60);
+  const auto evaluated = [&](float threshold) {
+    return evaluate_on_protocol(model.spec, model.weights, Device{}, glyphs, find_protocol("quick-64"),
+                                {.count = count, .seed = seed, .report_threshold = threshold});
+  };
+  const auto best = evaluated(0);
+  EXPECT_EQ(best.evaluation.score_threshold,
+            eval::evaluate(best.set, {.score_threshold = std::nullopt}).score_threshold);
+  const auto asked = evaluated(0.03125f);
+  EXPECT_EQ(asked.evaluation.score_threshold, 0.03125f);
+  EXPECT_LE(asked.evaluation.f1, best.evaluation.f1);
+  EXPECT_EQ(asked.evaluation.map50, best.evaluation.map50);
 }
 
 TEST(DetectorEvaluation, TakesTheSeedAndTheSplitOfItsCanvases) {

@@ -49,7 +49,8 @@ TEST(Report, TableHasALineForEachClassAndOneForAll) {
             "zero                  1         1    1.0000    1.0000    1.0000    1.0000    1.0000\n"
             "a longer name         0         1         -         -    0.0000    0.0000    0.0000\n"
             "all                   1         2    1.0000    1.0000    0.5000    1.0000    0.6667\n"
-            "duplicates 0, class errors 1, localisation errors 0, found in the background 0, missed 0\n");
+            "Counted from score 0.100 on: duplicates 0, class errors 1, localisation errors 0, found in the background "
+            "0, missed 0\n");
 }
 
 }  // namespace

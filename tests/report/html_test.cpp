@@ -48,6 +48,7 @@ TEST(Html, MeasuresShowThreeDecimalsAndCarryAllOfThem) {
   EXPECT_EQ(measure(-1), "–");
   EXPECT_EQ(difference_text(0.0125), "+0.013");
   EXPECT_EQ(difference_text(-0.5), "-0.500");
+  EXPECT_EQ(difference_text(-0.0004), "0.000");
   EXPECT_EQ(percent_text(0.4637), "46.4%");
 }
 

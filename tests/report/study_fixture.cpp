@@ -10,7 +10,7 @@ namespace gridspot::test {
 namespace {
 
 constexpr const char* study = R"({"gridspot": "0.2.0", "preset": "quick", "protocol": "quick-64", "recipe": "plain",
- "seed": 7, "images": 0, "device": "cpu", "milestones": [10, 20], "evaluations": ["quick-64"],
+ "seed": 7, "images": 0, "epoch_canvases": 320, "max_glyphs": 3, "device": "cpu", "milestones": [10, 20], "evaluations": ["quick-64"],
  "models": [{"name": "A <&>", "folder": "A", "backbone": "From a classifier of digits & more."},
             {"name": "C", "folder": "C", "backbone": "All weights start out random."},
             {"name": "D", "folder": "D", "backbone": "Never trained."}],
@@ -53,7 +53,8 @@ StudyFixture::StudyFixture() {
   add("C/evaluation/final/quick-64", 6);
   write("backbone-digits/evaluation/final/quick-64/evaluation.json",
         R"({"task": "digits", "canvases": 100, "accuracy": 0.9375, "macro_F1": 0.921875, "per_class":
-            [{"name": "0", "present": 50, "found": 50, "precision": 1.0, "recall": 1.0, "F1": 1.0}]})");
+            [{"name": "0", "present": 50, "found": 50, "precision": 1.0, "recall": 1.0, "F1": 1.0}],
+            "confusion_matrix": [[50]]})");
 }
 
 void StudyFixture::write_run(const std::string& folder, int steps) const {

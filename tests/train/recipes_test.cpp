@@ -134,6 +134,7 @@ TEST(PretrainConfig, OfDigitsIsTwentyEpochsOfTheTrainingGlyphs) {
     EXPECT_EQ(config.steps, 9375u) << "20 * 60000 / 128";
     EXPECT_EQ(config.checkpoint_every, 469u) << "an epoch";
     EXPECT_EQ(config.validation.every_epochs, 1u);
+    EXPECT_GT(config.validation.held_out, 0) << "all digits would be known by heart";
     EXPECT_LT(config.optimizer.schedule.warmup, config.steps);
     EXPECT_NO_THROW(validate(config.protocol));
     EXPECT_EQ(to_json_text(reread(config)), to_json_text(config));
@@ -215,6 +216,8 @@ TEST(StudyConfig, OfTheBestCrowdsFreshCanvasesInsteadOfChangingThem) {
   EXPECT_EQ(config.protocol.max_glyphs, 5) << "for validation and evaluation";
   EXPECT_EQ(training_protocol(config).max_glyphs, 30);
   EXPECT_EQ(training_protocol(config).name, "seed-224");
+  EXPECT_EQ(study_config(StudyRecipe::best, "seed", "seed-224", 20, 0, 300).training_set.max_glyphs, 9)
+      << "more than a 7x7 grid has room for would not be learned";
   EXPECT_EQ(study_config(StudyRecipe::best, "small", "separated-224", 20, 0, 300).training_set.max_glyphs, 0)
       << "apart from one another there is no room for more";
   EXPECT_EQ(study_config(StudyRecipe::original, "small", "seed-224", 20, 0, 300).training_set.max_glyphs, 0);

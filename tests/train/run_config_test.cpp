@@ -78,6 +78,7 @@ TEST(RunConfig, EverySettingSurvivesTheRoundTrip) {
                                "validation.every_epochs=2",
                                "validation.count=11",
                                "validation.seed=12",
+                               "validation.held_out=0.125",
                                "checkpoint_every=8",
                                "keep_checkpoints=5"}) {
       const std::string before = to_json_text(config);
@@ -201,7 +202,7 @@ TEST(RunConfig, GroupsThatAreMissingHaveTheirDefaults) {
   EXPECT_EQ(filled["training_set"]["images"], 0);
   EXPECT_EQ(filled["training_set"]["shuffle"], true);
   EXPECT_EQ(filled["backbone"], (Json{{"file", ""}, {"digest", ""}, {"frozen_epochs", 0}}));
-  EXPECT_EQ(filled["validation"], (Json{{"every_epochs", 5}, {"count", 200}, {"seed", 1}}));
+  EXPECT_EQ(filled["validation"], (Json{{"every_epochs", 5}, {"count", 200}, {"seed", 1}, {"held_out", 0.0}}));
 }
 
 TEST(RunConfig, TheLimitsOfAProtocolsOptionsAreTheProtocols) {

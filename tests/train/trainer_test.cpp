@@ -247,7 +247,7 @@ TEST_P(TrainerTest, AFolderTrainsAsTheCanvasesThatWereWrittenToIt) {
   EXPECT_EQ(canvas_digest(read), canvas_digest(canvases));
 
   Trainer composed(config, canvases), from_folder(config, read);
-  TrainingData data{.glyphs = glyphs_, .canvases = {}, .validation = {}};
+  TrainingData data = to_training_data({}, glyphs_);
   const auto from_config = make_trainer(config, data, 1);
   for (int i = 0; i < 6; ++i)
     for (Trainer* trainer : {&composed, &from_folder, from_config.get()}) trainer->step();
