@@ -1,11 +1,12 @@
 """Trains the same network from the same weights on the same canvases in gridspot and in PyTorch, and compares the loss of every step.
 
     python bench/baselines/loss_curves.py build/release/gridspot --preset quick --steps 50
+    python bench/baselines/loss_curves.py build/release/gridspot --preset small --protocol seed-224 --recipe original
 
 gridspot renders the canvases to a folder, trains on it without shuffling, and keeps its first checkpoint; PyTorch reads the folder and
 that checkpoint, in float64. Prints one JSON object; the exit status is 1 where a loss of gridspot differs by more than --tolerance of
-its value. Training amplifies roundings from step to step, the more the higher the learning rate: what PyTorch's own float32 differs
-from its float64 stands beside.
+its value. Training amplifies roundings from step to step, the more the higher the learning rate, until another predictor is the
+better one and the curves part: what PyTorch's own float32 differs from its float64 stands beside.
 Needs torch, numpy, safetensors and Pillow.
 """
 import argparse
@@ -38,12 +39,20 @@ def read_folder(folder, capacity):
 def run_gridspot(options, folder):
     render = [options.gridspot, "data", "render", "--protocol", options.protocol, "--count", str(options.batch * options.steps),
               "--seed", "3", "--out", str(folder / "set")]
-    train = [options.gridspot, "train", "--preset", options.preset, "--dataset", str(folder / "set"), "--steps", str(options.steps),
+    commands = [render]
+    recipe = ["--preset", options.preset]
+    if options.recipe != "train":  # a study's model C begins with fresh weights; its configuration is what is wanted
+        commands.append([options.gridspot, "study", "--preset", options.preset, "--protocol", options.protocol, "--recipe",
+                         options.recipe, "--models", "C", "--milestones", "1", "--images", "16", "--count", "1", "--out",
+                         str(folder / "study")])
+        recipe = ["--config", str(folder / "study" / "C" / "config.json"), "--set", "training_set.images=0"]
+    train = [options.gridspot, "train", *recipe, "--dataset", str(folder / "set"), "--steps", str(options.steps),
              "--out", str(folder / "run"), "--set", f"batch={options.batch}", "--set", "training_set.shuffle=false",
-             "--set", "validation.every_epochs=0", "--set", "evaluation.count=0",
-             "--set", "optimizer.schedule.kind=constant", "--set", f"optimizer.schedule.peak={options.learning_rate}"]
-    for command in (render, train):
-        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+             "--set", "validation.every_epochs=0", "--set", "evaluation.count=0", "--set", "checkpoint_every=0",
+             "--set", "optimizer.schedule.kind=constant", "--set", "optimizer.schedule.warmup=0",
+             "--set", f"optimizer.schedule.peak={options.learning_rate}"]
+    for command in (*commands, train):
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     config = json.loads((folder / "run" / "config.json").read_text())
     metrics = [json.loads(line) for line in (folder / "run" / "metrics.jsonl").read_text().splitlines()]
     return config, metrics, load_file(folder / "run" / "checkpoints" / "step-000000000000.safetensors")
@@ -57,8 +66,9 @@ def run_torch(config, learning_rates, weights, data, batch, dtype):
             parameter.copy_(weights["weights." + name])
     decays = [p for p in model.parameters() if p.dim() > 1]
     rest = [p for p in model.parameters() if p.dim() == 1]
-    optimizer = torch.optim.AdamW([{"params": decays, "weight_decay": adam["weight_decay"]}, {"params": rest, "weight_decay": 0}],
-                                  betas=(adam["beta1"], adam["beta2"]), eps=adam["epsilon"])
+    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[adam["kind"]]
+    optimizer = kind([{"params": decays, "weight_decay": adam["weight_decay"]}, {"params": rest, "weight_decay": 0}],
+                     betas=(adam["beta1"], adam["beta2"]), eps=adam["epsilon"])
     canvases, boxes, labels = data[0].to(dtype), data[1].to(dtype), data[2]
     canvases = (canvases - network["input"]["mean"]) / network["input"]["deviation"]
     losses = []
@@ -81,10 +91,11 @@ def main():
     parser.add_argument("gridspot")
     parser.add_argument("--preset", default="quick")
     parser.add_argument("--protocol", default="quick-64")
+    parser.add_argument("--recipe", choices=["train", "original", "best"], default="train", help="of `train`, or of a study")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--steps", type=int, default=50)
-    parser.add_argument("--learning-rate", type=float, default=3e-4)
-    parser.add_argument("--tolerance", type=float, default=1e-4)
+    parser.add_argument("--learning-rate", type=float, default=1e-4)
+    parser.add_argument("--tolerance", type=float, default=5e-4)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -98,7 +109,10 @@ def main():
         return max(abs(a - b) / abs(b) for a, b in zip(losses, exact))
 
     agree = largest_difference(ours) <= options.tolerance
-    print(json.dumps({"preset": options.preset, "steps": options.steps, "batch": options.batch, "torch": torch.__version__,
+    about = json.loads(subprocess.run([options.gridspot, "info", "--json"], check=True, capture_output=True).stdout)
+    print(json.dumps({"command": " ".join(["bench/baselines/loss_curves.py", "gridspot", *sys.argv[2:]]), "cpu": about["cpu"],
+                      "gridspot": about["version"], "oneDNN": about["libraries"].get("oneDNN"), "torch": torch.__version__,
+                      "preset": options.preset, "recipe": options.recipe, "steps": options.steps, "batch": options.batch,
                       "learning_rate": options.learning_rate,
                       "first_loss": {"gridspot": ours[0], "torch_float64": exact[0]},
                       "last_loss": {"gridspot": ours[-1], "torch_float64": exact[-1]},
