@@ -92,7 +92,7 @@ Command add_eval(CLI::App& app) {
   app.add_option("--dataset", options->dataset,
                  "or the test (or val) split of a folder in YOLO's layout, or its data.yaml")
       ->excludes("--protocol");
-  app.add_flag("--strict", options->strict, "a bad image or label in --dataset is an error");
+  app.add_flag("--strict", options->strict, "a bad image or label of the folder is an error");
   app.add_option("--set", options->settings, "an option of the protocol, e.g. noise=0.1")
       ->allow_extra_args(false)
       ->check(accepted_by(check_protocol_option));

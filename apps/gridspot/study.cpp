@@ -21,15 +21,41 @@ struct Options {
   bool stream = false, tensorboard = false, json = false;
 };
 
-int study(Options options) {
-  if (options.stream) options.settings.images = 0;
+/// Of a study that is there its own settings, but for those that are asked for.
+StudySettings settings_of(const CLI::App& app, const Options& options) {
+  StudySettings asked = options.settings;
+  if (options.stream) asked.images = 0;
+  if (!std::filesystem::exists(options.out / "study.json")) return asked;
+  StudySettings settings = read_study(options.out);
+  const auto take = [&](const char* option, auto StudySettings::*member) {
+    if (app.count(option) > 0) settings.*member = asked.*member;
+  };
+  take("--preset", &StudySettings::preset);
+  take("--protocol", &StudySettings::protocol);
+  take("--recipe", &StudySettings::recipe);
+  take("--images", &StudySettings::images);
+  take("--stream", &StudySettings::images);
+  take("--epoch", &StudySettings::epoch_canvases);
+  take("--milestones", &StudySettings::milestones);
+  take("--count", &StudySettings::evaluation_count);
+  take("--pretrain-images", &StudySettings::pretrain_images);
+  take("--pretrain-epochs", &StudySettings::pretrain_epochs);
+  take("--digit-epochs", &StudySettings::digit_epochs);
+  take("--models", &StudySettings::models);
+  take("--data", &StudySettings::data);
+  take("--seed", &StudySettings::seed);
+  take("--device", &StudySettings::device);
+  return settings;
+}
+
+int study(const CLI::App& app, const Options& options) {
   const StopSignals signals;
-  const bool done = run_study(options.settings, {.folder = options.out,
-                                                 .tensorboard = options.tensorboard,
-                                                 .threads = options.threads,
-                                                 .log = &std::cerr,
-                                                 .terminal = isatty(STDERR_FILENO) == 1,
-                                                 .stop_signal = &signals.flag()});
+  const bool done = run_study(settings_of(app, options), {.folder = options.out,
+                                                          .tensorboard = options.tensorboard,
+                                                          .threads = options.threads,
+                                                          .log = &std::cerr,
+                                                          .terminal = isatty(STDERR_FILENO) == 1,
+                                                          .stop_signal = &signals.flag()});
   if (!done) {
     std::cerr << "Stopped; the same command goes on with " << options.out.string() << '\n';
     return signals.exit_code();
@@ -58,11 +84,12 @@ Command add_study(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--protocol", settings.protocol, "the canvases (default: the preset's usual ones)")
       ->check(accepted_by(find_protocol));
-  app.add_option("--recipe", settings.recipe, "original: as the study that this repeats; best: ours")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, StudyRecipe>{{"original", StudyRecipe::original}, {"best", StudyRecipe::best}}))
+  add_choice<StudyRecipe>(app, "--recipe", settings.recipe,
+                          {{"original", StudyRecipe::original}, {"best", StudyRecipe::best}},
+                          "original: as the study that this repeats; best: ours")
       ->default_str("best");
-  app.add_option("--out", options->out, "the study's folder; a study that is there goes on where it stopped")
+  app.add_option("--out", options->out,
+                 "the study's folder; a study that is there goes on where it stopped, with its own settings")
       ->required();
   auto* images = count("--images", settings.images, "fixed canvases to train on");
   app.add_flag("--stream", options->stream, "fresh canvases at every step instead")->excludes(images);
@@ -95,7 +122,7 @@ Command add_study(CLI::App& app) {
   app.add_option("--threads", options->threads, "processors to use (does not change the result)");
   app.add_flag("--tensorboard", options->tensorboard, "write TensorBoard's event files into the models' folders");
   app.add_flag("--json", options->json, "print the report's figures as JSON");
-  return [options] { return study(*options); };
+  return [&app, options] { return study(app, *options); };
 }
 
 }  // namespace gridspot::app

@@ -138,6 +138,7 @@ int evaluate(const RunConfig& config, const Options& options, const std::filesys
 
 int train(const CLI::App& app, const Options& options) {
   const bool resumes = !options.resume.empty();
+  if (!options.out.empty() && !options.overwrite && !options.plan) require_no_run(options.out);
   RunConfig config = resumes ? read_run_config(options.resume) : configure(app, options);
   if (config.gridspot != GRIDSPOT_VERSION)
     std::cerr << (resumes ? options.resume.string() : options.config) << " is of gridspot '" << config.gridspot
@@ -186,7 +187,7 @@ void add_common_options(CLI::App& app, Options& options) {
       ->check(accepted_by(find_protocol));
   app.add_option("--data", options.data, "glyphs: auto (default), builtin, mnist, fashion-mnist or a folder");
   app.add_option("--dataset", options.dataset, "or the canvases of a folder in YOLO's layout, or its data.yaml");
-  app.add_flag("--strict", options.strict, "a bad image or label in --dataset is an error");
+  app.add_flag("--strict", options.strict, "a bad image or label in --dataset is an error")->needs("--dataset");
   app.add_option("--images", options.images, "train on that many fixed canvases instead of fresh ones at every step")
       ->check(CLI::PositiveNumber)
       ->excludes("--dataset");
@@ -229,14 +230,11 @@ Command add_train(CLI::App& app) {
 
 Command add_pretrain(CLI::App& app) {
   const auto options = std::make_shared<Options>();
-  app.add_option("--task", options->task,
-                 "digits: which glyph is shown; canvases: which classes are on a canvas (multi-label); cells: which "
-                 "are in each "
-                 "of its 7x7 cells")
-      ->required()
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, Task>{{"digits", Task::digits}, {"canvases", Task::canvases}, {"cells", Task::cells}},
-          CLI::ignore_case));
+  add_choice<Task>(app, "--task", options->task,
+                   {{"digits", Task::digits}, {"canvases", Task::canvases}, {"cells", Task::cells}},
+                   "digits: which glyph is shown; canvases: which classes are on a canvas (multi-label); cells: which "
+                   "are in each of its 7x7 cells")
+      ->required();
   app.add_option("--preset", options->preset,
                  "whose backbone: quick (default), small, medium, seed, seed-fc, or a JSON file")
       ->check(accepted_by(check_network_name));

@@ -2,6 +2,8 @@
 // Wrong calls of the program: they end with exit code 2.
 #include <CLI/CLI.hpp>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "gridspot/error.h"
 
@@ -18,6 +20,23 @@ std::function<std::string(const std::string&)> accepted_by(Parse parse) {
       return error.what();
     }
   };
+}
+
+/// An option whose values have names.
+template <class Enum>
+CLI::Option* add_choice(CLI::App& app, const std::string& name, Enum& value,
+                        const std::vector<std::pair<std::string, Enum>>& choices, const std::string& text) {
+  std::vector<std::string> names;
+  for (const auto& [choice, its] : choices) names.push_back(choice);
+  return app
+      .add_option_function<std::string>(
+          name,
+          [&value, choices](const std::string& asked) {
+            for (const auto& [choice, its] : choices)
+              if (choice == asked) value = its;
+          },
+          text)
+      ->check(CLI::IsMember(names));
 }
 
 /// For accepted_by: a preset's name, or a file (whose content is not looked at).

@@ -126,6 +126,11 @@ bool is_folder(const fs::path& path) {
   return fs::is_directory(path, ignored);
 }
 
+fs::path own_folder(const DataYaml& yaml) { return fs::absolute(yaml.source).lexically_normal().parent_path(); }
+
+/// An absolute `path` replaces what is before it.
+fs::path named_root(const DataYaml& yaml) { return (own_folder(yaml) / yaml.path).lexically_normal(); }
+
 }  // namespace
 
 YoloSplit parse_yolo_split(std::string_view text) {
@@ -157,11 +162,11 @@ DataYaml parse_data_yaml(std::string_view text, const std::string& source) {
 
 DataYaml read_data_yaml(const fs::path& path) { return parse_data_yaml(read_file(path, max_yaml_file), path.string()); }
 
+bool lacks_root_folder(const DataYaml& yaml) { return !yaml.path.empty() && !is_folder(named_root(yaml)); }
+
 fs::path root_folder(const DataYaml& yaml) {
-  const fs::path own_folder = fs::absolute(yaml.source).lexically_normal().parent_path();
-  if (yaml.path.empty()) return own_folder;
-  const fs::path named = (own_folder / yaml.path).lexically_normal();  // an absolute one replaces what is before it
-  if (!is_folder(named)) return own_folder;
+  if (yaml.path.empty() || lacks_root_folder(yaml)) return own_folder(yaml);
+  const fs::path named = named_root(yaml);
   return named.has_filename() ? named : named.parent_path();
 }
 

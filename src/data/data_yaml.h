@@ -38,6 +38,9 @@ DataYaml read_data_yaml(const std::filesystem::path& path);
 /// there is no such folder (a data set that was moved) the file's folder.
 std::filesystem::path root_folder(const DataYaml& yaml);
 
+/// Whether `path` names a folder that is not there, so that root_folder is another one.
+bool lacks_root_folder(const DataYaml& yaml);
+
 /// Whether the file names a folder for the split that is not that of another split before it (train, val, test): many
 /// files name the training images under val too, for readers that want the key.
 bool has_own_folder(const DataYaml& yaml, YoloSplit split);

@@ -38,7 +38,8 @@ struct EvaluationSet {
 struct Options {
   int max_detections = 100;  ///< of an image and class: the highest scores, as COCO counts them
   /// Detections with a lower score are left out of everything but average precision. None: best_f1_threshold's, so that
-  /// what is said of a model's errors does not depend on how its scores are calibrated.
+  /// what is said of a model's errors does not depend on how its scores are calibrated. (It is chosen on the set that
+  /// is measured: precision, recall and F1 are a model's best there. Average precision does not depend on it.)
   std::optional<float> score_threshold;
   int cells = 0;  ///< side of the detector's grid, for the collision ceiling; 0: no grid
 };

@@ -14,7 +14,7 @@ std::string from(const EvaluationEntry& evaluation) { return " From " + file_nam
 std::string error_table(const Report& report) {
   Table content{
       .head = {"protocol", "model", "scores<br/>from", "objects", "found", "misses", "duplicates", "class<br/>errors",
-               "localisation<br/>errors", "in the<br/>background", "recall", "collision<br/>ceiling"},
+               "localisa-<br/>tion errors", "back-<br/>ground", "recall", "collision<br/>ceiling"},
       .rows = {},
       .name_columns = 2};
   for (const auto& protocol : protocols_of(report))
@@ -68,7 +68,7 @@ std::string confusion_figure(const EvaluationEntry& evaluation) {
   columns.emplace_back("none");
   return figure(
       confusion_map(rows, columns, evaluation.record.evaluation.confusion),
-      "Confusion matrix with background: counts, the darker the larger the share of their row. The row "
+      "Confusion matrix with background: counts, the stronger the colour the larger the share of their row. The row "
       "\"nothing\" holds detections that took no object, the column \"none\" objects that no detection took." +
           from(evaluation));
 }
@@ -178,7 +178,7 @@ std::string confusion_map(const std::vector<std::string>& rows, const std::vecto
 }
 
 std::string moment(const EvaluationEntry& evaluation) {
-  return evaluation.epoch ? std::to_string(*evaluation.epoch) + " epochs" : evaluation.milestone;
+  return evaluation.epoch ? epoch_text(*evaluation.epoch) + " epochs" : evaluation.milestone;
 }
 
 std::string failures_section(const Report& report) {
@@ -193,16 +193,15 @@ std::string failures_section(const Report& report) {
     if (!parts.empty()) models += details("Model " + model.name, parts, &model == first.model);
   }
   if (models.empty()) return "";
-  return section(
-      "failures", "Failures",
-      error_table(report) +
-          "<p class=\"facts\">Detections from a score on, unless asked for otherwise the one with the highest F1 "
-          "at IoU 0.5; each counted as the first of these "
-          "that holds: found (it took an object of its class at IoU 0.5 or more), duplicate (another "
-          "detection took that object), class error (such an overlap with an object of another class), "
-          "localisation error (IoU of at least 0.1 with an object of its class), in the background. A miss "
-          "is an object that none of these touched. From the evaluation.json files named above.</p>\n" +
-          images.definitions() + models);
+  return section("failures", "Failures",
+                 error_table(report) +
+                     "<p class=\"facts\">Detections from a score on, at IoU 0.5 on these very canvases, which shows "
+                     "each model at its best; each counted as the first of these "
+                     "that holds: found (it took an object of its class at IoU 0.5 or more), duplicate (another "
+                     "detection took that object), class error (such an overlap with an object of another class), "
+                     "localisation error (IoU of at least 0.1 with an object of its class), in the background. A miss "
+                     "is an object that none of these touched. From the evaluation.json files named above.</p>\n" +
+                     images.definitions() + models);
 }
 
 }  // namespace gridspot::report

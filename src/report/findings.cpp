@@ -18,7 +18,7 @@ constexpr std::string_view varied_model = "A", variant_prefix = "A-";
 std::string number(std::int64_t count) { return count_text(count); }
 
 std::string when(const EvaluationEntry& evaluation) {
-  return evaluation.epoch ? "after " + std::to_string(*evaluation.epoch) + " epochs" : "at the end";
+  return evaluation.epoch ? "after " + epoch_text(*evaluation.epoch) + " epochs" : "at the end";
 }
 
 std::string share_of(std::int64_t part, std::int64_t whole) {
@@ -87,7 +87,7 @@ void add_gains(const Report& report, const std::string& protocol, std::vector<Fi
     }
     if (finding.text.empty()) continue;
     finding.text = "What pre-training gained over " + untrained->name + " in mAP50 on " + protocol + " after " +
-                   std::to_string(epoch) + " epochs: " + finding.text + ".";
+                   epoch_text(epoch) + " epochs: " + finding.text + ".";
     findings.push_back(finding);
   }
 }
@@ -122,6 +122,39 @@ std::optional<Finding> gains_of_variants(const Report& report, const std::string
   return finding;
 }
 
+/// "0.281 (macro F1 of cells)": what a backbone reached in its own task.
+std::string own_task(const ClassifierRecord& record) {
+  return record.accuracy ? measure_text(*record.accuracy) + " (accuracy on " + record.task + ")"
+                         : measure_text(record.macro_f1.value_or(0)) + " (macro F1 on " + record.task + ")";
+}
+
+/// Whether a backbone that had learned more was worth more.
+std::optional<Finding> gains_of_backbones(const Report& report, const std::string& protocol) {
+  const auto untrained = std::find_if(report.models.begin(), report.models.end(),
+                                      [](const auto& model) { return model.name == untrained_model; });
+  const auto* base = untrained == report.models.end() ? nullptr : last_evaluation(*untrained, protocol);
+  if (base == nullptr || !base->epoch) return std::nullopt;
+  Finding finding{.text = "",
+                  .rule = "a backbone's evaluation of its own task on test canvases; mAP50 less that of " +
+                          untrained->name + " at its last milestone",
+                  .files = {base->file}};
+  for (const auto& model : report.models) {
+    const auto* its = find_evaluation(model, *base->epoch, protocol);
+    const auto backbone = std::find_if(report.backbones.begin(), report.backbones.end(), [&](const auto& run) {
+      return run.folder == model.backbone_folder && !run.classifications.empty();
+    });
+    if (its == nullptr || backbone == report.backbones.end()) continue;
+    const auto& learned = backbone->classifications.back();
+    finding.text += (finding.text.empty() ? "" : "; ") + model.name + " " + own_task(learned.record) + ", gain " +
+                    difference_text(its->record.evaluation.map50 - base->record.evaluation.map50);
+    finding.files.insert(finding.files.end(), {learned.file, its->file});
+  }
+  if (finding.text.empty()) return std::nullopt;
+  finding.text = "What each backbone had learned of its own task, and what it gained over " + untrained->name +
+                 " in mAP50 on " + protocol + " " + when(*base) + ": " + finding.text + ".";
+  return finding;
+}
+
 Finding commonest_error(const Leader& first) {
   const auto& evaluation = first.evaluation->record.evaluation;
   const auto kinds = error_kinds(evaluation.errors);
@@ -131,12 +164,14 @@ Finding commonest_error(const Leader& first) {
       .rule = "counts at the score threshold " + measure_text(evaluation.score_threshold) + ", most frequent first",
       .files = {first.evaluation->file}};
   if (all == 0) return finding;
-  finding.text = "Of the errors of " + first.model->name + ", " + share_of(kinds[0].count, all) + " are " +
-                 kinds[0].name + "; then come";
-  for (std::size_t i = 1; i < kinds.size(); ++i)
-    finding.text += std::string(i == 1                  ? " "
-                                : i + 1 == kinds.size() ? " and "
-                                                        : ", ") +
+  finding.text =
+      "Of the errors of " + first.model->name + ", " + share_of(kinds[0].count, all) + " are " + kinds[0].name;
+  const auto made = static_cast<std::size_t>(
+      std::count_if(kinds.begin(), kinds.end(), [](const ErrorKind& kind) { return kind.count > 0; }));
+  for (std::size_t i = 1; i < made; ++i)
+    finding.text += std::string(i == 1          ? "; then come "
+                                : i + 1 == made ? " and "
+                                                : ", ") +
                     kinds[i].name + " (" + number(kinds[i].count) + ")";
   finding.text += ".";
   const auto& confusions = first.evaluation->record.failures.confusions;
@@ -239,7 +274,8 @@ std::vector<Finding> draw_findings(const Report& report) {
       findings.push_back(best_model(report, protocol, first));
   for (const auto& protocol : protocols) add_gains(report, protocol, findings);
   for (const auto& protocol : protocols)
-    if (const auto finding = gains_of_variants(report, protocol)) findings.push_back(*finding);
+    for (const auto& finding : {gains_of_variants(report, protocol), gains_of_backbones(report, protocol)})
+      if (finding) findings.push_back(*finding);
   const Leader first = protocols.empty() ? Leader{} : leader(report, protocols[0]);
   if (first.model == nullptr) return findings;
   findings.push_back(commonest_error(first));

@@ -80,6 +80,8 @@ std::string difference_text(double value) {
   return std::abs(value) < less_than_shown ? "0.000" : formatted("%+.3f", value);
 }
 
+std::string epoch_text(double epochs) { return formatted(epochs == std::floor(epochs) ? "%.0f" : "%.1f", epochs); }
+
 std::string percent_text(double share) { return formatted("%.1f%%", 100 * share); }
 
 std::string count_text(std::int64_t count) {

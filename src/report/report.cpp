@@ -69,11 +69,13 @@ class RunCollector {
  public:
   RunCollector(const std::filesystem::path& base, std::vector<std::string>& missing) : base_(base), missing_(missing) {}
 
-  RunEntry collect(const std::string& name, const std::string& backbone, const std::filesystem::path& folder) {
+  RunEntry collect(const StudyFile::Model& model, const std::filesystem::path& folder) {
+    const std::string& name = model.name;
     const RunFiles run = read_run(folder);
     const auto file = [&](const char* its) { return name_below(folder / its, base_); };
     RunEntry entry{.name = name,
-                   .backbone = backbone,
+                   .backbone = model.backbone,
+                   .backbone_folder = model.backbone_folder,
                    .folder = name_below(folder, base_),
                    .network = run.network,
                    .protocol = run.protocol,
@@ -119,7 +121,7 @@ void name_missing_evaluations(Report& report) {
   for (const auto& model : report.models)
     for (const int milestone : report.study->milestones)
       for (const auto& protocol : report.study->evaluations)
-        if (find_evaluation(model, static_cast<std::uint64_t>(milestone), protocol) == nullptr)
+        if (find_evaluation(model, milestone, protocol) == nullptr)
           report.missing.push_back(model.name + " has not been evaluated on " + protocol + " at " +
                                    std::to_string(milestone) + " epochs.");
 }
@@ -130,7 +132,7 @@ Report collect_study(const std::filesystem::path& folder) {
   const auto collect = [&](const std::vector<StudyFile::Model>& models, std::vector<RunEntry>& entries) {
     for (const auto& model : models) {
       if (is_run(folder / model.folder))
-        entries.push_back(collector.collect(model.name, model.backbone, folder / model.folder));
+        entries.push_back(collector.collect(model, folder / model.folder));
       else
         report.missing.push_back(model.name + " has not been trained: there is no " + model.folder + "/config.json.");
     }
@@ -144,7 +146,7 @@ Report collect_study(const std::filesystem::path& folder) {
 Report collect_run(const std::filesystem::path& folder) {
   const std::string name = folder.filename().string();
   Report report{.title = "Run " + name, .study = {}};
-  report.models.push_back(RunCollector(folder, report.missing).collect(name, "", folder));
+  report.models.push_back(RunCollector(folder, report.missing).collect({.name = name}, folder));
   if (report.models[0].evaluations.empty() && report.models[0].classifications.empty())
     report.missing.push_back(name + ": there is no evaluation.");
   return report;
@@ -162,7 +164,7 @@ Report collect_report(const std::filesystem::path& run_or_study) {
   return report;
 }
 
-const EvaluationEntry* find_evaluation(const RunEntry& run, std::uint64_t epoch, const std::string& protocol) {
+const EvaluationEntry* find_evaluation(const RunEntry& run, double epoch, const std::string& protocol) {
   for (const auto& entry : run.evaluations)
     if (entry.epoch == epoch && entry.record.protocol == protocol) return &entry;
   return nullptr;
@@ -188,8 +190,8 @@ std::vector<std::string> protocols_of(const Report& report) {
   return protocols;
 }
 
-std::vector<std::uint64_t> epochs_of(const Report& report) {
-  std::set<std::uint64_t> epochs;
+std::vector<double> epochs_of(const Report& report) {
+  std::set<double> epochs;
   if (report.study) epochs.insert(report.study->milestones.begin(), report.study->milestones.end());
   for (const auto& model : report.models)
     for (const auto& entry : model.evaluations)

@@ -29,7 +29,7 @@ struct ShownCanvas {
 
 struct EvaluationEntry {
   std::string milestone;
-  std::optional<std::uint64_t> epoch;
+  std::optional<double> epoch;
   std::string folder, file;  ///< file: its evaluation.json
   EvaluationRecord record;
   std::vector<ShownCanvas> gallery, worst;  ///< of a run's last milestone alone
@@ -41,7 +41,7 @@ struct ClassifierEntry {
 };
 
 struct RunEntry {
-  std::string name, backbone, folder;  ///< `folder` and all files: relative to the report's folder
+  std::string name, backbone, backbone_folder, folder;  ///< folders and files: relative to the report's folder
   std::string network, protocol;
   int batch = 0;
   std::uint64_t epoch_canvases = 0;
@@ -72,7 +72,7 @@ struct Report {
 Report collect_report(const std::filesystem::path& run_or_study);
 
 /// The evaluation of a run at an epoch on a protocol; null without it.
-const EvaluationEntry* find_evaluation(const RunEntry& run, std::uint64_t epoch, const std::string& protocol);
+const EvaluationEntry* find_evaluation(const RunEntry& run, double epoch, const std::string& protocol);
 /// The last one on a protocol; null without it.
 const EvaluationEntry* last_evaluation(const RunEntry& run, const std::string& protocol);
 
@@ -80,7 +80,7 @@ const EvaluationEntry* last_evaluation(const RunEntry& run, const std::string& p
 /// others as they come.
 std::vector<std::string> protocols_of(const Report& report);
 /// The study's milestones and those epochs that were evaluated, rising.
-std::vector<std::uint64_t> epochs_of(const Report& report);
+std::vector<double> epochs_of(const Report& report);
 
 Json to_json(const Report& report);
 std::string to_html(const Report& report);

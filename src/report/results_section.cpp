@@ -25,7 +25,7 @@ std::vector<Column> columns_of(const Report& report) {
 }
 
 /// The highest value of a column among the models at an epoch; -1 with fewer than two.
-double best_of(const Report& report, std::uint64_t epoch, const Column& column) {
+double best_of(const Report& report, double epoch, const Column& column) {
   double best = -1;
   int count = 0;
   for (const auto& model : report.models)
@@ -36,7 +36,7 @@ double best_of(const Report& report, std::uint64_t epoch, const Column& column) 
   return count > 1 ? best : -1;
 }
 
-std::string comparison_cell(const Report& report, const RunEntry& model, std::uint64_t epoch, const Column& column) {
+std::string comparison_cell(const Report& report, const RunEntry& model, double epoch, const Column& column) {
   const auto* its = find_evaluation(model, epoch, column.protocol);
   if (its == nullptr) return "–";
   const double value = column.value(its->record);
@@ -49,7 +49,7 @@ std::string comparison(const Report& report) {
   for (const auto& column : columns) content.head.push_back(escape(column.protocol) + "<br/>" + escape(column.name));
   for (const auto& model : report.models)
     for (const auto epoch : epochs_of(report)) {
-      std::vector<std::string> row{escape(model.name), std::to_string(epoch)};
+      std::vector<std::string> row{escape(model.name), epoch_text(epoch)};
       for (const auto& column : columns) row.push_back(comparison_cell(report, model, epoch, column));
       content.rows.push_back(row);
     }
@@ -83,7 +83,7 @@ std::string class_table(const Report& report, const std::string& protocol, const
     for (const auto& entry : model.evaluations) {
       if (entry.record.protocol != protocol) continue;
       std::vector<std::string> row{escape(model.name),
-                                   escape(entry.epoch ? std::to_string(*entry.epoch) : entry.milestone)};
+                                   escape(entry.epoch ? epoch_text(*entry.epoch) : entry.milestone)};
       for (const auto& name : classes) {
         const auto& per_class = entry.record.evaluation.per_class;
         const auto its =
@@ -144,7 +144,8 @@ std::string classifier_confusions(const RunEntry& run, const ClassifierEntry& en
   for (const auto& its : entry.record.per_class) classes.push_back(its.name);
   return figure(confusion_map(classes, classes, entry.record.confusion),
                 "Confusion matrix of " + escape(run.name) + " on " + escape(entry.protocol) +
-                    ": counts, the darker the larger the share of their row. From " + file_name(entry.file) + ".");
+                    ": counts, the stronger the colour the larger the share of their row. From " +
+                    file_name(entry.file) + ".");
 }
 
 }  // namespace
@@ -190,8 +191,9 @@ std::string results_section(const Report& report) {
                  backbones_of(report) + comparison(report) +
                      "<p class=\"facts\">Class accuracy is the share of the cells that hold an object's centre whose "
                      "highest class output is the object's class, as the original study measured it; mAP50 and "
-                     "mAP50_95 are COCO's. The highest of the models at each milestone is bold. From " +
-                     files_of(all) + ".</p>\n" + class_tables + "<div class=\"grid\">\n" + figures + "</div>\n");
+                     "mAP50_95 are COCO's. The highest of the models at each milestone is bold.</p>\n" +
+                     details("The files of these figures", "<p class=\"facts\">" + files_of(all) + "</p>\n") +
+                     class_tables + "<div class=\"grid\">\n" + figures + "</div>\n");
 }
 
 }  // namespace gridspot::report

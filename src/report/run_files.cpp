@@ -102,13 +102,18 @@ std::vector<std::filesystem::path> folders_in(const std::filesystem::path& folde
   return folders;
 }
 
-std::optional<std::uint64_t> epoch_of(const std::filesystem::path& folder, const RunFiles& run) {
+/// results.csv has a line for the epoch that the end broke off, too.
+double epochs_done(const RunFiles& run) {
+  return static_cast<double>(run.epochs.back().canvases) / static_cast<double>(run.epoch_canvases);
+}
+
+std::optional<double> epoch_of(const std::filesystem::path& folder, const RunFiles& run) {
   const std::string name = folder.filename().string(), prefix = "epoch-";
-  if (name == "final") return run.epochs.empty() ? std::nullopt : std::optional(run.epochs.back().epoch);
+  if (name == "final") return run.epochs.empty() ? std::nullopt : std::optional(epochs_done(run));
   const auto digits = name.starts_with(prefix) ? name.substr(prefix.size()) : "";
   if (digits.empty() || digits.size() > 9 || digits.find_first_not_of("0123456789") != std::string::npos)
     return std::nullopt;
-  return std::stoull(digits);
+  return std::stod(digits);
 }
 
 void read_places(RunFiles& run) {
@@ -148,6 +153,7 @@ std::vector<StudyFile::Model> read_models(ObjectReader& reader, std::string_view
     entry.require("name", model.name);
     entry.require("folder", model.folder);
     if (with_backbone) entry.require("backbone", model.backbone);
+    entry.read("backbone_folder", model.backbone_folder);
     if (model.folder.empty()) entry.fail("folder", "must not be empty");
     models.push_back(model);
   }

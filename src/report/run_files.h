@@ -36,8 +36,8 @@ struct EpochResult {
 
 /// A folder under evaluation/.
 struct EvaluationPlace {
-  std::string milestone;               ///< "epoch-10", "final", or what else is there
-  std::optional<std::uint64_t> epoch;  ///< of "epoch-10"; of "final" the last one in results.csv; of others none
+  std::string milestone;        ///< "epoch-10", "final", or what else is there
+  std::optional<double> epoch;  ///< of "epoch-10"; of "final" that of the last canvas in results.csv; of others none
   std::string protocol;
   std::filesystem::path folder;
   bool complete = false;  ///< it has an evaluation.json
@@ -80,6 +80,7 @@ RunFiles read_run(const std::filesystem::path& folder);
 struct StudyFile {
   struct Model {
     std::string name, folder, backbone;  ///< `backbone`: where its weights come from, a sentence; empty for backbones
+    std::string backbone_folder;         ///< empty with fresh weights
   };
   std::string gridspot, preset, protocol, recipe, device;
   std::uint64_t seed = 0, images = 0;                ///< images: of the training set; 0 where each canvas is new

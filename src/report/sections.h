@@ -21,7 +21,7 @@ std::string classifier_results(const std::vector<RunEntry>& runs);
 /// The kinds of errors of all models, then of each model its curves, confusions, recall and canvases.
 std::string failures_section(const Report& report);
 
-/// Counts by true and found class, the darker the larger the share of their row.
+/// Counts by true and found class, the stronger the colour the larger the share of their row.
 std::string confusion_map(const std::vector<std::string>& rows, const std::vector<std::string>& columns,
                           const std::vector<std::vector<std::int64_t>>& confusion);
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "report/html.h"
+
 namespace gridspot::report {
 
 namespace {
@@ -29,9 +31,9 @@ std::string to_table(const Report& report) {
       table += measure == std::string("class accuracy") ? cell(protocol + " class acc.", number_width + 12)
                                                         : cell(measure, number_width - 6);
   table += '\n';
-  for (const std::uint64_t epoch : epochs_of(report))
+  for (const double epoch : epochs_of(report))
     for (const RunEntry& run : report.models) {
-      table += cell(run.name, name_width) + cell(std::to_string(epoch), 7);
+      table += cell(run.name, name_width) + cell(epoch_text(epoch), 7);
       for (const std::string& protocol : protocols) {
         const EvaluationEntry* entry = find_evaluation(run, epoch, protocol);
         table += cell(entry ? number(entry->record.class_accuracy) : "-", number_width + 12);

@@ -84,6 +84,15 @@ std::string loss_figure(const Report& report, const std::vector<RunEntry>& runs)
   return figure(line_chart(chart), "Training loss. " + windows_text(runs) + " From " + files + ".");
 }
 
+/// 0, but 0.9 where nothing is below: what differs shall be seen.
+double share_axis_start(const std::vector<Line>& lines) {
+  constexpr double high = 0.9;
+  for (const Line& line : lines)
+    for (const Point& point : line.points)
+      if (point.y < high) return 0;
+  return high;
+}
+
 struct MeasureCurve {
   const char* name;
   std::optional<double> Validation::*member;
@@ -105,6 +114,7 @@ std::string validation_figure(const Report& report, const std::vector<RunEntry>&
     files += (files.empty() ? "" : ", ") + file_name(runs[i].validation_file);
   }
   if (chart.lines.empty()) return "";
+  chart.y.from = share_axis_start(chart.lines);
   const double last = last_epoch(chart.lines);
   chart.x = {epochs_text(runs), 0, last};
   chart.marks = milestone_marks(report, runs, last);
@@ -143,8 +153,8 @@ std::string training_table(const std::vector<RunEntry>& runs) {
       row.insert(row.end(), 6, "–");
     } else {
       const auto& last = run.epochs.back();
-      for (const auto count : {last.epoch, last.step, last.canvases})
-        row.push_back(count_cell(static_cast<std::int64_t>(count)));
+      row.push_back(epoch_text(static_cast<double>(last.canvases) / static_cast<double>(run.epoch_canvases)));
+      for (const auto count : {last.step, last.canvases}) row.push_back(count_cell(static_cast<std::int64_t>(count)));
       row.push_back(seconds_text(last.seconds));
       row.push_back(last.seconds > 0 ? count_text(std::llround(static_cast<double>(last.canvases) / last.seconds))
                                      : "–");

@@ -251,6 +251,14 @@ std::uint64_t frozen_steps(const RunConfig& config) {
   return (config.backbone.frozen_epochs * config.epoch_canvases + config.batch - 1) / config.batch;
 }
 
+bool validation_is_due(const RunConfig& config, std::uint64_t step) {
+  if (config.validation.every_epochs == 0 || step == 0) return false;
+  const auto rounds = [&](std::uint64_t steps) {
+    return steps * config.batch / (config.epoch_canvases * config.validation.every_epochs);
+  };
+  return rounds(step) > rounds(step - 1) || step == config.steps;
+}
+
 RunConfig parse_config(std::string_view json_text, const std::string& origin) {
   return read_config(parse_json(json_text, origin), origin);
 }

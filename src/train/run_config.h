@@ -71,6 +71,9 @@ Protocol training_protocol(const RunConfig& config);
 /// The steps in which only the head is trained.
 std::uint64_t frozen_steps(const RunConfig& config);
 
+/// After this step: every validation.every_epochs epochs and after the last step.
+bool validation_is_due(const RunConfig& config, std::uint64_t step);
+
 /// Strict: unknown keys, wrong types and values outside their ranges are InvalidInput with the key's path.
 RunConfig parse_config(std::string_view json_text, const std::string& origin);
 std::string to_json_text(const RunConfig& config);

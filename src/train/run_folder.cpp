@@ -62,6 +62,11 @@ auto read_line(std::string_view line, const std::string& place, const Read& read
 
 }  // namespace
 
+void require_no_run(const fs::path& folder) {
+  require(!fs::exists(folder / "config.json"),
+          folder.string() + " already holds a run; choose another folder, pass --overwrite, or go on with --resume");
+}
+
 RunFolder::RunFolder(fs::path folder, const RunConfig& config, NewRun run, FileSystem& file_system)
     : folder_(std::move(folder)), config_(config), file_system_(file_system) {
   std::error_code error;
@@ -69,8 +74,7 @@ RunFolder::RunFolder(fs::path folder, const RunConfig& config, NewRun run, FileS
   if (error) throw IoError("the run folder " + folder_.string() + " cannot be created: " + error.message());
   lock_.emplace(folder_);
   const auto config_path = folder_ / "config.json";
-  require(run.overwrite || !fs::exists(config_path),
-          folder_.string() + " already holds a run; choose another folder, pass --overwrite, or go on with --resume");
+  if (!run.overwrite) require_no_run(folder_);
   for (const auto& entry : fs::directory_iterator(folder_))
     if (is_milestone(entry.path()) || is_event_file(entry.path())) fs::remove(entry.path(), error);
   for (const char* name : {"checkpoints", "evaluation", "metrics.jsonl", "results.csv", "validation.jsonl",
@@ -111,14 +115,27 @@ RunFolder::RunFolder(fs::path folder, const RunConfig& config, ResumedRun run, F
   const auto validation_path = folder_ / "validation.jsonl";
   cut_lines(validation_path, file_system_, [&](std::string_view line) {
     const std::string place = validation_path.string() + ", line " + std::to_string(validations_.size() + 1);
-    const Json validation = read_line(line, place, [&](const Json& json) {
-      return json.at("step").get<std::uint64_t>() <= run.step ? json : Json();
-    });
-    if (validation.is_null()) return false;
-    validations_.push_back(validation);
-    return true;
+    try {
+      const Json validation = read_line(line, place, [&](const Json& json) {
+        return json.at("step").get<std::uint64_t>() <= run.step ? json : Json();
+      });
+      if (validation.is_null()) return false;
+      validations_.push_back(validation);
+      return true;
+    } catch (const CheckpointError&) {
+      // What was written after the checkpoint may be anything, what was written before it must be there.
+      if (misses_validation(run.step)) throw;
+      return false;
+    }
   });
   open();
+}
+
+bool RunFolder::misses_validation(std::uint64_t step) const {
+  const std::uint64_t last = validations_.empty() ? 0 : validations_.back().at("step").get<std::uint64_t>();
+  for (std::uint64_t before = last + 1; before < step; ++before)
+    if (validation_is_due(config_, before)) return true;
+  return false;
 }
 
 std::uint64_t RunFolder::cut_results(std::uint64_t step) {

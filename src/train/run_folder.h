@@ -19,6 +19,9 @@ struct ResumedRun {
   std::uint64_t step = 0;  ///< the last one that is kept
 };
 
+/// Throws InvalidInput when the folder holds a run.
+void require_no_run(const std::filesystem::path& folder);
+
 /// metrics.jsonl (a line each step), results.csv (a line each epoch: means over its steps) and validation.jsonl (a line
 /// each validation). One thread at a time, and one process: a folder that another run holds is InvalidInput.
 class RunFolder {
@@ -53,6 +56,8 @@ class RunFolder {
   void write_epoch(double seconds);
   /// Keeps the lines up to the step; returns the last step that they tell of.
   std::uint64_t cut_results(std::uint64_t step);
+  /// Whether a validation that was due before the step is not among those that are kept.
+  [[nodiscard]] bool misses_validation(std::uint64_t step) const;
   void open();
 
   std::filesystem::path folder_;

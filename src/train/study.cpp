@@ -1,6 +1,7 @@
 #include "train/study.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "gridspot/error.h"
 #include "io/atomic_file.h"
@@ -9,6 +10,7 @@
 #include "io/object_reader.h"
 #include "train/model_evaluation.h"
 #include "train/run_folder.h"
+#include "train/trainer.h"
 #include "train/training_run.h"
 
 namespace gridspot {
@@ -104,7 +106,10 @@ class Study {
         options_(options),
         device_(parse_device(settings.device)),
         train_(to_training_data({}, load_glyphs(settings.data, Split::train))),
-        test_(load_glyphs(settings.data, Split::test)) {}
+        test_(load_glyphs(settings.data, Split::test)) {
+    const RunConfig config = model_config(settings);
+    require_fit(config.network, config.protocol);
+  }
 
   bool run() {
     for (const std::string& model : settings_.models)
@@ -197,9 +202,19 @@ std::vector<std::string> joined(std::vector<std::string> names, const std::vecto
   return names;
 }
 
+/// ": seed 1 instead of 2, images ..."; `there` and `asked` have the same keys.
+std::string differences(const Json& there, const Json& asked) {
+  std::string text;
+  for (const auto& [key, value] : there.items())
+    if (value != asked.at(key))
+      text += (text.empty() ? ": " : ", ") + key + " " + to_line(value) + " instead of " + to_line(asked.at(key));
+  return text;
+}
+
 void check(const StudySettings& settings) {
   require(!settings.milestones.empty() && settings.milestones.front() > 0 &&
-              std::is_sorted(settings.milestones.begin(), settings.milestones.end()),
+              std::adjacent_find(settings.milestones.begin(), settings.milestones.end(), std::greater_equal<>()) ==
+                  settings.milestones.end(),
           "a study's milestones must be epochs in rising order");
   require(!settings.models.empty(), "a study has at least one model");
   for (std::size_t i = 0; i < settings.models.size(); ++i) {
@@ -232,7 +247,9 @@ Json study_json(const StudySettings& settings) {
   for (const std::string& model : settings.models) {
     const ModelKind& kind = kind_of(model);
     models.push_back({{"name", model}, {"folder", model}, {"backbone", description(kind, settings)}});
-    if (kind.task != Task::detection) backbones.push_back({{"name", kind.backbone}, {"folder", backbone_folder(kind)}});
+    if (kind.task == Task::detection) continue;
+    models.back()["backbone_folder"] = backbone_folder(kind);
+    backbones.push_back({{"name", kind.backbone}, {"folder", backbone_folder(kind)}});
   }
   return {{"gridspot", GRIDSPOT_VERSION},
           {"preset", settings.preset},
@@ -272,7 +289,7 @@ StudySettings read_study(const fs::path& folder) {
   reader.require("seed", settings.seed, 0, max_seed);
   reader.require("images", settings.images, 0);
   reader.require("epoch_canvases", settings.epoch_canvases, 1);
-  reader.read("max_glyphs", max_glyphs);
+  reader.require("max_glyphs", max_glyphs);
   reader.require("milestones", settings.milestones, 1);
   reader.require("evaluation_count", settings.evaluation_count, 1);
   reader.require("pretrain_images", settings.pretrain_images, 0);
@@ -285,6 +302,7 @@ StudySettings read_study(const fs::path& folder) {
     model.require("name", name);
     model.read("folder", rest);
     model.read("backbone", rest);
+    model.read("backbone_folder", rest);
     model.finish();
     settings.models.push_back(name);
   }
@@ -299,6 +317,7 @@ bool run_study(const StudySettings& asked, const StudyOptions& options) {
   StudySettings settings = asked;
   settings.protocol = model_config(asked).protocol.name;
   settings.device = to_string(parse_device(asked.device));
+  Study study(settings, options);  // before anything is written: throws where the data or the protocol do not fit
   std::error_code error;
   fs::create_directories(options.folder, error);
   if (error) throw IoError("the study's folder " + options.folder.string() + " cannot be created: " + error.message());
@@ -308,10 +327,11 @@ bool run_study(const StudySettings& asked, const StudyOptions& options) {
     StudySettings before = read_study(options.folder);
     settings.models = joined(before.models, settings.models);
     before.models = settings.models;
-    require(before == settings, options.folder.string() + " holds a study with other settings; choose another folder");
+    require(before == settings, options.folder.string() + " holds a study with other settings" +
+                                    differences(study_json(before), study_json(settings)) + "; choose another folder");
   }
   write_file_atomically(path, to_text(study_json(settings)));
-  return Study(settings, options).run();
+  return study.run();
 }
 
 }  // namespace gridspot

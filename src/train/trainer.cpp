@@ -44,6 +44,12 @@ RunConfig resolve(RunConfig config) {
   return config;
 }
 
+void require_fit(const NetworkSpec& network, const Protocol& protocol) {
+  require(protocol.height == network.input.height && protocol.width == network.input.width,
+          "the network takes canvases of " + size_text(network.input.height, network.input.width) + ", the protocol " +
+              protocol.name + " makes " + size_text(protocol.height, protocol.width));
+}
+
 Trainer::Trainer(RunConfig config, const char* what, int classes, int threads)
     : config_((check(config), std::move(config))),
       network_(config_.network),
@@ -58,9 +64,7 @@ Trainer::Trainer(RunConfig config, const char* what, int classes, int threads)
 Trainer::Trainer(RunConfig config, const GlyphSet& glyphs, int threads)
     : Trainer(std::move(config), "glyphs", glyphs.classes(), threads) {
   const Protocol protocol = training_protocol(config_);
-  require(protocol.height == config_.network.input.height && protocol.width == config_.network.input.width,
-          "the network takes canvases of " + size_text(config_.network.input.height, config_.network.input.width) +
-              ", the protocol " + protocol.name + " makes " + size_text(protocol.height, protocol.width));
+  require_fit(config_.network, protocol);
   Stream stream(device_);
   bank_ = std::make_unique<GlyphBank>(stream, glyphs);
   make_replicas([&](int canvases) {

@@ -99,6 +99,9 @@ class Trainer {
   std::uint64_t steps_done_ = 0, metrics_taken_ = 0;
 };
 
+/// Throws InvalidInput where the protocol's canvases are not of the size of the network's input.
+void require_fit(const NetworkSpec& network, const Protocol& protocol);
+
 /// Fills in what `auto` and 0 stand for on this machine: the device and the shards.
 RunConfig resolve(RunConfig config);
 

@@ -36,15 +36,6 @@ void check_digest(std::string& stated, const std::string& found, const std::stri
   stated = found;
 }
 
-/// The fixed canvases that the configuration asks for; none where canvases are composed at every step.
-std::optional<CanvasSet> fixed_canvases(const RunConfig& config, const TrainingData& data) {
-  if (data.canvases) return data.canvases;
-  if (config.training_set.images == 0) return std::nullopt;
-  Stream stream(parse_device(config.device));
-  return render_canvases(stream, training_protocol(config), data.glyphs, Split::train, config.seed,
-                         config.training_set.images);
-}
-
 class TrainingRun {
  public:
   TrainingRun(const RunConfig& asked, const TrainingData& data, const RunOptions& options)
@@ -93,6 +84,9 @@ class TrainingRun {
     else
       folder_.emplace(options_.folder, config_, NewRun{options_.overwrite}, file_system_);
     checkpoints_.emplace(folder_->checkpoints(), config_.keep_checkpoints, file_system_);
+    if (options_.log && !folder_->validations().empty() && !std::filesystem::exists(folder_->best_path()))
+      *options_.log << "gridspot: " << folder_->best_path().string()
+                    << " is missing; it comes back only with a better validation\n";
   }
 
   TrainerState first_state() {
@@ -240,8 +234,13 @@ class TrainingRun {
 }  // namespace
 
 std::unique_ptr<Trainer> make_trainer(const RunConfig& config, const TrainingData& data, int threads) {
-  if (const auto fixed = fixed_canvases(config, data)) return std::make_unique<Trainer>(config, *fixed, threads);
-  return std::make_unique<Trainer>(config, data.glyphs, threads);
+  if (data.canvases) return std::make_unique<Trainer>(config, *data.canvases, threads);
+  const int images = config.training_set.images;
+  if (images == 0) return std::make_unique<Trainer>(config, data.glyphs, threads);
+  Stream stream(parse_device(config.device));
+  return std::make_unique<Trainer>(
+      config, render_canvases(stream, training_protocol(config), data.glyphs, Split::train, config.seed, images),
+      threads);
 }
 
 std::string glyph_digest(const GlyphSet& glyphs) {
@@ -263,10 +262,16 @@ DataYaml read_folder_yaml(const std::filesystem::path& folder) {
 CanvasSet read_split(const std::filesystem::path& folder, YoloSplit split, const NetworkSpec& network, Device device,
                      bool strict, std::ostream* log) {
   Stream stream(device);
-  if (const auto ignored = read_folder_yaml(folder).ignored; log && !ignored.empty()) {
+  const DataYaml yaml = read_folder_yaml(folder);
+  if (log && !yaml.ignored.empty()) {
     *log << "gridspot: not used of data.yaml:";
-    for (const std::string& key : ignored) *log << ' ' << key;
+    for (const std::string& key : yaml.ignored) *log << ' ' << key;
     *log << " (nothing that it names is executed or downloaded)\n";
+  }
+  if (lacks_root_folder(yaml)) {
+    const std::string fault = yaml.source + ": there is no folder '" + yaml.path + "', its path";
+    require(!strict, fault);
+    if (log) *log << "gridspot: " << fault << "; " << root_folder(yaml).string() << " is taken instead\n";
   }
   YoloFolder read = read_yolo_folder(stream, folder, split, network.input.height, network.input.width, strict);
   if (log && !read.skipped.empty()) {

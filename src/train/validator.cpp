@@ -29,13 +29,7 @@ Validator::Validator(const RunConfig& config, const TrainingData& data, const Gl
   }
 }
 
-bool Validator::is_due(std::uint64_t step) const {
-  if (!canvases_ || step == 0) return false;
-  const auto rounds = [&](std::uint64_t steps) {
-    return steps * config_.batch / (config_.epoch_canvases * config_.validation.every_epochs);
-  };
-  return rounds(step) > rounds(step - 1) || step == config_.steps;
-}
+bool Validator::is_due(std::uint64_t step) const { return canvases_ && validation_is_due(config_, step); }
 
 std::optional<Json> Validator::measure(const std::vector<float>& weights, const std::atomic<int>* stop_signal) {
   if (config_.network.detector.classifies_only()) {

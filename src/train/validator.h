@@ -14,14 +14,14 @@
 namespace gridspot {
 
 /// Measures a run's models on canvases that neither training nor testing sees: the validation split of a folder, or
-/// canvases of the protocol's validation seed space, which are new, though their glyphs are those of training.
+/// canvases of the protocol's validation seed space. Their glyphs are those that were held out; with
+/// validation.held_out 0 those of training, on new canvases. A classifier of digits sees each held-out glyph unaltered.
 class Validator {
  public:
   /// `glyphs`, where the trainer has them on the device already, must outlive it; may be null.
   Validator(const RunConfig& config, const TrainingData& data, const GlyphBank* glyphs, int threads);
 
-  /// After this step: every validation.every_epochs epochs and after the last step; never with a folder that has no
-  /// validation split.
+  /// validation_is_due, but never with a folder that has no validation split.
   [[nodiscard]] bool is_due(std::uint64_t step) const;
 
   /// Detectors: mAP50, mAP50_95, class_accuracy; classifiers: accuracy, or exact_match and macro_F1. Nothing when the

@@ -82,6 +82,16 @@ TEST_F(Dataset, IsNotMeasuredOnWhatItWasTrainedOn) {
       << "unless it is asked for";
 }
 
+TEST_F(Dataset, SaysThatAFolderIsTakenInThePlaceOfAnother) {
+  write_file_atomically(folder_ / "set/data.yaml", file("set/data.yaml") + "path: /nowhere\n");
+  const auto trained = train("run", {"--steps", "1"});
+  EXPECT_EQ(trained.exit_code, 0) << trained.error;
+  EXPECT_THAT(trained.error, HasSubstr("data.yaml: there is no folder '/nowhere', its path; " + set_ + " is taken"));
+  const auto strict = train("strict", {"--steps", "1", "--strict"});
+  EXPECT_EQ(strict.exit_code, 3);
+  EXPECT_THAT(strict.error, HasSubstr("there is no folder '/nowhere', its path"));
+}
+
 TEST_F(Dataset, SaysWhatOfDataYamlIsNotUsed) {
   write_file_atomically(folder_ / "set/data.yaml", file("set/data.yaml") + "download: https://example.org/set.zip\n");
   const auto trained = train("run", {"--steps", "1"});

@@ -30,8 +30,8 @@ constexpr std::size_t max_output = 64 << 20;
 
 bool has_content(const std::filesystem::path& path) {
   std::error_code error;
-  const auto size = std::filesystem::file_size(path, error);
-  return !error && size > 0;
+  const bool is_empty = std::filesystem::is_empty(path, error);
+  return !error && !is_empty;
 }
 }  // namespace
 

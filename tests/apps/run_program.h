@@ -11,8 +11,8 @@ struct ProgramResult {
   std::string out, error;
 };
 
-/// Runs gridspot with the arguments; `signal` (if not 0) is sent once `signal_after` exists and is not empty, without
-/// one as soon as something stands on stderr.
+/// Runs gridspot with the arguments; `signal` (if not 0) is sent once the file or folder `signal_after` exists and is
+/// not empty, without one as soon as something stands on stderr.
 ProgramResult run_gridspot(const std::vector<std::string>& arguments, int signal = 0,
                            const std::filesystem::path& signal_after = {});
 

@@ -143,14 +143,17 @@ TEST_F(Study, GoesOnAfterSignalsAndKillsToTheSameNumbers) {
   ASSERT_EQ(run_gridspot(command("whole")).exit_code, 0);
   for (const int signal : {SIGINT, SIGKILL}) {
     const std::string parts = "parts-" + std::to_string(signal);
-    for (const char* file :
-         {"study.json", "backbone-canvases/metrics.jsonl", "backbone-digits/config.json",
-          "backbone-digits/metrics.jsonl", "A/config.json", "A/metrics.jsonl", "B/epoch-2.safetensors",
-          "C/checkpoints/latest", "C/metrics.jsonl", "A/epoch-4.safetensors", "B/evaluation/epoch-4/quick-64/images"}) {
+    int stops = 0;
+    for (const char* file : {"study.json", "backbone-canvases/metrics.jsonl", "backbone-digits/config.json",
+                             "backbone-digits/metrics.jsonl", "A/config.json", "A/metrics.jsonl",
+                             "B/epoch-2.safetensors", "C/checkpoints/latest.safetensors", "C/metrics.jsonl",
+                             "A/epoch-4.safetensors", "B/evaluation/epoch-4/quick-64/images"}) {
       if (fs::exists(folder_ / parts / file)) continue;
       const auto result = run_gridspot(command(parts), signal, folder_ / parts / file);
       ASSERT_THAT(result.exit_code, testing::AnyOf(128 + signal, 0)) << file << ": " << result.error;
+      if (result.exit_code != 0) ++stops;
     }
+    EXPECT_GE(stops, 6) << "hardly any stage was broken off";
     const auto last = run_gridspot(command(parts));
     ASSERT_EQ(last.exit_code, 0) << last.error;
     for (const char* model : {"A", "B", "C"}) expect_equal("whole", parts, model);
@@ -246,7 +249,26 @@ TEST_F(Study, RefusesAFolderOfAnotherStudy) {
   other.insert(other.end(), {"--seed", "2"});
   const auto result = run_gridspot(other);
   EXPECT_EQ(result.exit_code, 3);
-  EXPECT_THAT(result.error, HasSubstr("holds a study with other settings"));
+  EXPECT_THAT(result.error, HasSubstr("holds a study with other settings: seed 1 instead of 2; choose another folder"));
+}
+
+TEST_F(Study, GoesOnWithItsOwnSettings) {
+  ASSERT_EQ(run_gridspot(command("study"), SIGINT, folder_ / "study/backbone-canvases/metrics.jsonl").exit_code, 130);
+  const auto result = run_gridspot({"study", "--out", (folder_ / "study").string(), "--models", "A"});
+  EXPECT_EQ(result.exit_code, 0) << result.error;
+  EXPECT_TRUE(fs::exists(evaluation("study", "B", "epoch-4")));
+}
+
+TEST_F(Study, LeavesNothingBehindWhenItCannotBegin) {
+  auto arguments = command("study");
+  *std::find(arguments.begin(), arguments.end(), (folder_ / "glyphs").string()) = "/nowhere";
+  EXPECT_EQ(run_gridspot(arguments).exit_code, 1);
+  arguments = command("study");
+  arguments.insert(arguments.end(), {"--protocol", "seed-224"});
+  const auto result = run_gridspot(arguments);
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_THAT(result.error, HasSubstr("the network takes canvases of 64x64, the protocol seed-224 makes 224x224"));
+  EXPECT_FALSE(fs::exists(folder_ / "study"));
 }
 
 TEST_F(Study, RefusesWrongSettings) {
@@ -255,6 +277,8 @@ TEST_F(Study, RefusesWrongSettings) {
   const auto result = run_gridspot(falling);
   EXPECT_EQ(result.exit_code, 3);
   EXPECT_THAT(result.error, HasSubstr("milestones must be epochs in rising order"));
+  *std::find(falling.begin(), falling.end(), "4,2") = "2,2";
+  EXPECT_EQ(run_gridspot(falling).exit_code, 3);
   auto models = command("study");
   models.insert(models.end(), {"--models", "A,D"});
   EXPECT_EQ(run_gridspot(models).exit_code, 2);

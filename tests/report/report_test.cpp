@@ -4,7 +4,9 @@
 
 #include <regex>
 
+#include "eval/evaluation_folder.h"
 #include "gridspot/error.h"
+#include "io/atomic_file.h"
 #include "report/findings.h"
 #include "report/html.h"
 #include "tests/report/study_fixture.h"
@@ -183,6 +185,56 @@ TEST(Findings, WhatAnotherPreTrainingBrings) {
   });
   ASSERT_NE(found, findings.end()) << texts({.findings = findings});
   EXPECT_THAT(found->files, ElementsAre("A.json", "A-more.json", "A-less.json"));
+}
+
+TEST(Findings, WhatBackbonesHadLearned) {
+  Report report;
+  const auto add = [&](const char* name, const char* backbone, double map50) {
+    EvaluationEntry entry{.milestone = "m", .epoch = 20, .folder = name, .file = std::string(name) + ".json"};
+    entry.record.protocol = "quick-64";
+    entry.record.evaluation.map50 = map50;
+    report.models.push_back(
+        {.name = name, .backbone_folder = backbone, .protocol = "quick-64", .evaluations = {entry}});
+  };
+  add("A", "backbone-canvases", 0.25);
+  add("B", "backbone-digits", 0.75);
+  add("C", "", 0.5);
+  for (const char* folder : {"backbone-digits", "backbone-canvases"}) {
+    ClassifierRecord record{.task = "canvases", .macro_f1 = 0.25};
+    if (folder == std::string("backbone-digits")) record = {.task = "digits", .accuracy = 0.875, .macro_f1 = 0.5};
+    report.backbones.push_back(
+        {.name = "any", .folder = folder, .classifications = {{"final", "p", std::string(folder) + ".json", record}}});
+  }
+  const auto findings = draw_findings(report);
+  const auto found = std::find_if(findings.begin(), findings.end(),
+                                  [](const auto& finding) { return finding.text.starts_with("What each backbone"); });
+  ASSERT_NE(found, findings.end()) << texts({.findings = findings});
+  EXPECT_EQ(found->text,
+            "What each backbone had learned of its own task, and what it gained over C in mAP50 on quick-64 after 20 "
+            "epochs: A 0.250 (macro F1 on canvases), gain -0.250; B 0.875 (accuracy on digits), gain +0.250.");
+  EXPECT_THAT(found->files,
+              ElementsAre("C.json", "backbone-canvases.json", "A.json", "backbone-digits.json", "B.json"));
+}
+
+TEST(Findings, KindsOfErrorsThatWereNotMadeAreNotNamed) {
+  const StudyFixture study;
+  write_evaluation(study.path() / "A/evaluation/final/quick-64", test::small_evaluation(0), "quick-64",
+                   [](int) { return Image(64, 64, 1); });
+  std::filesystem::remove_all(study.path() / "C/evaluation");
+  const std::string all = texts(collect_report(study.path()));
+  EXPECT_THAT(all, HasSubstr("Of the errors of A <&>, 7 of 9 (77.8%) are misses; then come"));
+  EXPECT_THAT(all, Not(HasSubstr("(0)")));
+}
+
+TEST(Report, ARunThatEndsWithinAnEpochSaysSo) {
+  const StudyFixture study;
+  std::string results = read_file(study.path() / "A/results.csv", 1 << 20);
+  const auto last = results.rfind("20,200,6400,");
+  ASSERT_NE(last, std::string::npos) << results;
+  study.write("A/results.csv", results.replace(last, 12, "20,192,6144,"));
+  const Report report = collect_report(study.path() / "A");
+  EXPECT_THAT(to_html(report), HasSubstr("after 19.2 epochs"));
+  EXPECT_EQ(to_json(report)["models"][0]["evaluations"][1]["epoch"], 19.2);
 }
 
 TEST(Findings, TheCeilingBindsWhereItCostsHalfOfWhatIsNotFound) {

@@ -33,7 +33,7 @@ ProtocolEvaluation small_evaluation(int found) {
     if (i == 7) result.set.detections.push_back({i / 2, 0, 0.6f, box});
   }
   result.set.detections.push_back({0, 1, 0.55f, {0.5f, 0.9f, 0.1f, 0.1f}});
-  result.evaluation = eval::evaluate(result.set, {.cells = 4});
+  result.evaluation = eval::evaluate(result.set, {.score_threshold = 0.5f, .cells = 4});
   result.class_accuracy = 0.8125;
   return result;
 }

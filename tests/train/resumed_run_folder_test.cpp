@@ -164,11 +164,13 @@ TEST_F(ResumedRunFolder, RefusesMetricsThatAreNotWhole) {
 
 TEST_F(ResumedRunFolder, DamageBehindTheStepDoesNotMatter) {
   const auto expected = whole_logs();
-  train_to(5);
-  for (const auto& path : {metrics_, results_}) LineWriter(path).write("anything");
-  LineWriter(validation_).write(R"({"step":6,"mAP50_95":"anything"})");
-  go_on_from(5);
-  EXPECT_EQ(test::difference(logs(), expected), "");
+  for (const std::string& damage :
+       {std::string("anything"), std::string(20, '\0'), std::string(R"({"step":6,"mAP50_95":"anything"})")}) {
+    train_to(5);
+    for (const auto& path : {metrics_, results_, validation_}) LineWriter(path).write(damage);
+    go_on_from(5);
+    EXPECT_EQ(test::difference(logs(), expected), "") << damage;
+  }
 }
 
 TEST_F(ResumedRunFolder, ReadsWhatWasNotFinite) {
