@@ -29,6 +29,23 @@ const Recipe& recipe_of(std::string_view preset) {
 
 std::uint64_t steps_for(std::uint64_t canvases, int batch) { return (canvases + batch - 1) / batch; }
 
+/// What a study's recipe adds to the preset's own.
+void make_best(RunConfig& config) {
+  const int cells = config.network.detector.cells * config.network.detector.cells;
+  // The loss takes the mean of the objectness over the cells: of a fine grid little of it is left beside box and class.
+  constexpr float cells_of_unit_weight = 8;
+  config.loss.objectness_weight = config.loss.no_object_weight =
+      std::max(1.0f, static_cast<float>(cells) / cells_of_unit_weight);
+  if (config.training_set.is_fixed()) {
+    config.training_set.augmentation = {.scale = 0.1f, .shift = float(config.protocol.width / 14), .overlay = 0.5f};
+  } else if (config.protocol.placing == Placing::anywhere) {
+    // More to learn from each canvas, and glyphs that overlap; but a cell holds one object.
+    constexpr int crowding = 6, cells_per_glyph = 5;
+    config.training_set.max_glyphs =
+        std::max(config.protocol.max_glyphs, std::min(crowding * config.protocol.max_glyphs, cells / cells_per_glyph));
+  }
+}
+
 }  // namespace
 
 Task task_of(const NetworkSpec& network) {
@@ -95,7 +112,7 @@ RunConfig pretrain_config(Task task, std::string_view preset) {
     config.optimizer.weight_decay = 5e-4f;
     config.optimizer.schedule.peak = 3e-3f;
     config.optimizer.schedule.warmup = 200;
-    config.steps = steps_for(20 * config.epoch_canvases, config.batch);
+    config.steps = steps_for(45 * config.epoch_canvases, config.batch);
     config.checkpoint_every = steps_for(config.epoch_canvases, config.batch);
     config.validation.every_epochs = 1;
     config.validation.held_out = 0.05f;
@@ -114,14 +131,7 @@ RunConfig study_config(StudyRecipe recipe, std::string_view preset, std::string_
   config.checkpoint_every = steps_for(config.epoch_canvases, config.batch);
   config.validation.every_epochs = 1;
   config.optimizer.schedule.warmup = 30;
-  if (recipe == StudyRecipe::best && images > 0)
-    config.training_set.augmentation = {.scale = 0.1f, .shift = float(config.protocol.width / 14), .overlay = 0.5f};
-  // More to learn from each canvas, and glyphs that overlap; but a cell holds one object.
-  constexpr int crowding = 6, cells_per_glyph = 5;
-  const int cells = config.network.detector.cells * config.network.detector.cells;
-  if (recipe == StudyRecipe::best && images == 0 && config.protocol.placing == Placing::anywhere)
-    config.training_set.max_glyphs =
-        std::max(config.protocol.max_glyphs, std::min(crowding * config.protocol.max_glyphs, cells / cells_per_glyph));
+  if (recipe == StudyRecipe::best) make_best(config);
   if (recipe == StudyRecipe::original) {
     config.network.detector.class_loss = ClassLoss::mse;
     config.network.detector.size_coding = SizeCoding::linear;

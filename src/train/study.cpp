@@ -111,6 +111,8 @@ class Study {
     require_fit(config.network, config.protocol);
   }
 
+  [[nodiscard]] const std::string& data_source() const { return train_.source(); }
+
   bool run() {
     for (const std::string& model : settings_.models)
       if (!make_backbone(kind_of(model))) return false;
@@ -317,7 +319,8 @@ bool run_study(const StudySettings& asked, const StudyOptions& options) {
   StudySettings settings = asked;
   settings.protocol = model_config(asked).protocol.name;
   settings.device = to_string(parse_device(asked.device));
-  Study study(settings, options);  // before anything is written: throws where the data or the protocol do not fit
+  Study study(settings, options);       // before anything is written: throws where the data or the protocol do not fit
+  settings.data = study.data_source();  // "auto" may be something else the next time
   std::error_code error;
   fs::create_directories(options.folder, error);
   if (error) throw IoError("the study's folder " + options.folder.string() + " cannot be created: " + error.message());

@@ -240,6 +240,7 @@ TEST_F(Study, OfTheOriginalRecipeAndOfFreshCanvases) {
     const Json config = read_json(folder_ / more.back() / "C/config.json");
     EXPECT_EQ(config["optimizer"]["kind"], more.size() == 2 ? "adam" : "adamw");
     EXPECT_EQ(config["training_set"]["images"], more.size() == 2 ? 32 : 0);
+    EXPECT_EQ(read_json(folder_ / more.back() / "study.json")["data"], "builtin");
   }
 }
 
@@ -254,6 +255,7 @@ TEST_F(Study, RefusesAFolderOfAnotherStudy) {
 
 TEST_F(Study, GoesOnWithItsOwnSettings) {
   ASSERT_EQ(run_gridspot(command("study"), SIGINT, folder_ / "study/backbone-canvases/metrics.jsonl").exit_code, 130);
+  EXPECT_EQ(read_json(folder_ / "study/study.json")["data"], (folder_ / "glyphs").string());
   const auto result = run_gridspot({"study", "--out", (folder_ / "study").string(), "--models", "A"});
   EXPECT_EQ(result.exit_code, 0) << result.error;
   EXPECT_TRUE(fs::exists(evaluation("study", "B", "epoch-4")));

@@ -120,7 +120,7 @@ TEST(Classifiers, RefuseWhatTheyCannotBe) {
               ThrowsMessage<InvalidInput>(HasSubstr("does not fit its input")));
 }
 
-TEST(PretrainConfig, OfDigitsIsTwentyEpochsOfTheTrainingGlyphs) {
+TEST(PretrainConfig, OfDigitsIsFortyFiveEpochsOfTheTrainingGlyphs) {
   for (const auto& preset : network_presets()) {
     SCOPED_TRACE(preset);
     const RunConfig config = pretrain_config(Task::digits, preset);
@@ -131,7 +131,7 @@ TEST(PretrainConfig, OfDigitsIsTwentyEpochsOfTheTrainingGlyphs) {
     EXPECT_EQ(config.protocol.height, config.network.input.height);
     EXPECT_EQ(config.batch, 128);
     EXPECT_EQ(config.epoch_canvases, 60000u);
-    EXPECT_EQ(config.steps, 9375u) << "20 * 60000 / 128";
+    EXPECT_EQ(config.steps, 21094u) << "45 * 60000 / 128";
     EXPECT_EQ(config.checkpoint_every, 469u) << "an epoch";
     EXPECT_EQ(config.validation.every_epochs, 1u);
     EXPECT_GT(config.validation.held_out, 0) << "all digits would be known by heart";
@@ -199,6 +199,8 @@ TEST(StudyConfig, OfTheBestKeepsThePresetsDetector) {
   for (const char* preset : {"small", "seed"}) {
     const RunConfig config = study_config(StudyRecipe::best, preset, "seed-224", 20, 1000, 1);
     EXPECT_EQ(to_json(config.network), to_json(load_network(preset)));
+    EXPECT_EQ(config.loss.objectness_weight, preset == std::string("small") ? 98 : 6.125f) << "of 28x28 and 7x7 cells";
+    EXPECT_EQ(config.loss.no_object_weight, config.loss.objectness_weight);
     EXPECT_GT(config.optimizer.ema_decay, 0);
     EXPECT_EQ(config.optimizer.schedule.kind, ScheduleKind::cosine);
     EXPECT_LT(config.optimizer.schedule.warmup, config.steps);
