@@ -193,15 +193,16 @@ std::string failures_section(const Report& report) {
     if (!parts.empty()) models += details("Model " + model.name, parts, &model == first.model);
   }
   if (models.empty()) return "";
-  return section("failures", "Failures",
-                 error_table(report) +
-                     "<p class=\"facts\">Detections from a score on, at IoU 0.5 on these very canvases, which shows "
-                     "each model at its best; each counted as the first of these "
-                     "that holds: found (it took an object of its class at IoU 0.5 or more), duplicate (another "
-                     "detection took that object), class error (such an overlap with an object of another class), "
-                     "localisation error (IoU of at least 0.1 with an object of its class), in the background. A miss "
-                     "is an object that none of these touched. From the evaluation.json files named above.</p>\n" +
-                     images.definitions() + models);
+  return section(
+      "failures", "Failures",
+      error_table(report) +
+          "<p class=\"facts\">Detections from a score on (unless another was asked for the one with the "
+          "highest F1 on these very canvases, which shows each model at its best), each counted as the first of these "
+          "that holds: found (it took an object of its class at IoU 0.5 or more), duplicate (another "
+          "detection took that object), class error (such an overlap with an object of another class), "
+          "localisation error (IoU of at least 0.1 with an object of its class), in the background. A miss "
+          "is an object that none of these touched. From the evaluation.json files named above.</p>\n" +
+          images.definitions() + models);
 }
 
 }  // namespace gridspot::report

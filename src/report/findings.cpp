@@ -15,6 +15,13 @@ constexpr std::string_view untrained_model = "C";
 /// And those that differ from A only in how their backbones were pre-trained A-something.
 constexpr std::string_view varied_model = "A", variant_prefix = "A-";
 
+/// Null without one of that name.
+const RunEntry* find_model(const Report& report, std::string_view name) {
+  const auto found = std::find_if(report.models.begin(), report.models.end(),
+                                  [name](const auto& model) { return model.name == name; });
+  return found == report.models.end() ? nullptr : &*found;
+}
+
 std::string number(std::int64_t count) { return count_text(count); }
 
 std::string when(const EvaluationEntry& evaluation) {
@@ -68,9 +75,8 @@ std::string gain(const RunEntry& model, double its, double untrained) {
 
 /// At each epoch at which the untrained model and another one were evaluated.
 void add_gains(const Report& report, const std::string& protocol, std::vector<Finding>& findings) {
-  const auto untrained = std::find_if(report.models.begin(), report.models.end(),
-                                      [](const auto& model) { return model.name == untrained_model; });
-  if (untrained == report.models.end()) return;
+  const auto* untrained = find_model(report, untrained_model);
+  if (untrained == nullptr) return;
   for (const auto epoch : epochs_of(report)) {
     const auto* base = find_evaluation(*untrained, epoch, protocol);
     if (base == nullptr) continue;
@@ -94,9 +100,8 @@ void add_gains(const Report& report, const std::string& protocol, std::vector<Fi
 
 /// On what A's gain depends: what each change of its pre-training brought at the last epoch of A's evaluation.
 std::optional<Finding> gains_of_variants(const Report& report, const std::string& protocol) {
-  const auto varied = std::find_if(report.models.begin(), report.models.end(),
-                                   [](const auto& model) { return model.name == varied_model; });
-  const auto* base = varied == report.models.end() ? nullptr : last_evaluation(*varied, protocol);
+  const auto* varied = find_model(report, varied_model);
+  const auto* base = varied == nullptr ? nullptr : last_evaluation(*varied, protocol);
   if (base == nullptr || !base->epoch) return std::nullopt;
   const double its = base->record.evaluation.map50;
   std::vector<Leader> variants;
@@ -130,9 +135,8 @@ std::string own_task(const ClassifierRecord& record) {
 
 /// Whether a backbone that had learned more was worth more.
 std::optional<Finding> gains_of_backbones(const Report& report, const std::string& protocol) {
-  const auto untrained = std::find_if(report.models.begin(), report.models.end(),
-                                      [](const auto& model) { return model.name == untrained_model; });
-  const auto* base = untrained == report.models.end() ? nullptr : last_evaluation(*untrained, protocol);
+  const auto* untrained = find_model(report, untrained_model);
+  const auto* base = untrained == nullptr ? nullptr : last_evaluation(*untrained, protocol);
   if (base == nullptr || !base->epoch) return std::nullopt;
   Finding finding{.text = "",
                   .rule = "a backbone's evaluation of its own task on test canvases; mAP50 less that of " +
