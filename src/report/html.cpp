@@ -80,7 +80,10 @@ std::string difference_text(double value) {
   return std::abs(value) < less_than_shown ? "0.000" : formatted("%+.3f", value);
 }
 
-std::string epoch_text(double epochs) { return formatted(epochs == std::floor(epochs) ? "%.0f" : "%.1f", epochs); }
+std::string epoch_text(double epochs) {
+  const double tenths = std::round(10 * epochs) / 10;
+  return formatted(tenths == std::floor(tenths) ? "%.0f" : "%.1f", tenths);
+}
 
 std::string percent_text(double share) { return formatted("%.1f%%", 100 * share); }
 

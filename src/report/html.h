@@ -20,7 +20,7 @@ std::string measure(double value);
 std::string difference_text(double value);
 /// "0.912" alone.
 std::string measure_text(double value);
-/// A number of epochs: "20", or "19.2" where it is not whole.
+/// A number of epochs to a tenth: "20", or "19.2" where it is not whole.
 std::string epoch_text(double epochs);
 /// "91.2%".
 std::string percent_text(double share);

@@ -49,6 +49,9 @@ TEST(Html, MeasuresShowThreeDecimalsAndCarryAllOfThem) {
   EXPECT_EQ(difference_text(0.0125), "+0.013");
   EXPECT_EQ(difference_text(-0.5), "-0.500");
   EXPECT_EQ(difference_text(-0.0004), "0.000");
+  EXPECT_EQ(epoch_text(20), "20");
+  EXPECT_EQ(epoch_text(45.001), "45") << "the last batch reaches over the end";
+  EXPECT_EQ(epoch_text(19.2), "19.2");
   EXPECT_EQ(percent_text(0.4637), "46.4%");
 }
 
