@@ -180,8 +180,11 @@ struct AdvanceStep {
   static constexpr int max_block_threads = 32;
   std::uint64_t* step;
   const float* norm;
+  std::uint64_t* progress;
+
   __device__ void operator()() const {
     if (norm == nullptr || *norm - *norm == 0) ++*step;
+    if (progress != nullptr) *progress = *step;
   }
 };
 
@@ -275,8 +278,8 @@ void optimizer_step(Stream& stream, const OptimizerSettings& settings, const std
     launch_1d(stream, threads, Sgd{arrays, settings.momentum, settings.weight_decay, factors});
 }
 
-void advance_step(Stream& stream, std::uint64_t* step, const float* norm) {
-  launch(stream, {}, AdvanceStep{step, norm});
+void advance_step(Stream& stream, std::uint64_t* step, const float* norm, std::uint64_t* progress) {
+  launch(stream, {}, AdvanceStep{step, norm, progress});
 }
 #endif
 

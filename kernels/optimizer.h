@@ -46,7 +46,8 @@ void reduce_gradients(Stream& stream, int shards, const OptimizerBuffers& buffer
 void optimizer_step(Stream& stream, const OptimizerSettings& settings, const std::uint64_t* step,
                     const OptimizerBuffers& buffers, std::uint64_t first_update = 0);
 
-/// ++*step; where `norm` (device memory) is given, only if it is finite. Enqueues on the stream.
-void advance_step(Stream& stream, std::uint64_t* step, const float* norm = nullptr);
+/// ++*step; where `norm` (device memory) is given, only if it is finite. *progress (memory that the host sees; may be
+/// null) is the same then. Enqueues on the stream.
+void advance_step(Stream& stream, std::uint64_t* step, const float* norm = nullptr, std::uint64_t* progress = nullptr);
 
 }  // namespace gridspot

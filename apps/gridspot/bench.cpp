@@ -69,11 +69,14 @@ Json shares_of(const StageClock& clock, std::initializer_list<Stage> stages) {
 /// Measured in windows: the steps between two readings of the metrics, which is how `gridspot train` runs.
 Json bench_training(RunConfig config, const GlyphSet& glyphs, const Options& options, const std::atomic<int>& stop) {
   if (options.batch > 0) config.batch = options.batch;
-  Trainer trainer(resolve(config), glyphs, options.threads);
-  const int window = static_cast<int>(trainer.steps_between_metrics());
+  Trainer trainer(resolve(config), glyphs, {.threads = options.threads});
+  const int window = trainer.config().device == "cpu" ? 1 : 32;
   const auto windows_for = [&](int steps) { return (steps + window - 1) / window; };
   const auto run = [&](int steps) {
-    for (int i = 0; i < steps; ++i) trainer.step();
+    for (int i = 0; i < steps; ++i) {
+      trainer.step();
+      trainer.take_finished_metrics();
+    }
     trainer.take_metrics();
   };
   time_each(windows_for(options.warmup), stop, [&] { run(window); });

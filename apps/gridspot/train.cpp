@@ -29,6 +29,7 @@ struct Options {
   std::vector<std::string> settings;
   std::filesystem::path out, resume;
   int threads = 0;
+  std::uint64_t steps_per_launch = 1;
   bool overwrite = false, json = false, plan = false, tensorboard = false, strict = false;
 };
 
@@ -72,7 +73,7 @@ std::filesystem::path free_folder(const RunConfig& config) {
 }
 
 void print_plan(const RunConfig& config, const TrainingData& data, const Options& options) {
-  const auto trainer = make_trainer(resolve(config), data, options.threads);
+  const auto trainer = make_trainer(resolve(config), data, {.threads = options.threads});
   Json plan;
   std::size_t total = 0;
   for (const auto& [purpose, bytes] : trainer->memory_plan()) {
@@ -166,6 +167,7 @@ int train(const CLI::App& app, const Options& options) {
                                            .resume = resumes,
                                            .tensorboard = options.tensorboard,
                                            .threads = options.threads,
+                                           .steps_per_launch = options.steps_per_launch,
                                            .log = &std::cerr,
                                            .terminal = isatty(STDERR_FILENO) == 1,
                                            .stop_signal = &signals.flag()});
@@ -201,6 +203,10 @@ void add_common_options(CLI::App& app, Options& options) {
       ->allow_extra_args(false);
   app.add_option("--out", options.out, "the run's folder (default: a new one in runs/)");
   app.add_option("--threads", options.threads, "processors to use (does not change the result)");
+  app.add_option("--steps-per-launch", options.steps_per_launch,
+                 "how many steps one launch of a CUDA graph holds (does not change the result)")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1024}))
+      ->capture_default_str();
   app.add_flag("--plan", options.plan, "print what memory the training takes, buffer by buffer, and end");
   app.add_flag("--overwrite", options.overwrite, "replace the run in --out");
   app.add_flag("--tensorboard", options.tensorboard, "write TensorBoard's event files into the run's folder");
@@ -222,8 +228,8 @@ Command add_train(CLI::App& app) {
   auto* resume =
       app.add_option("--resume", options->resume, "go on with the run in this folder, from its newest checkpoint");
   for (CLI::Option* other : app.get_options())
-    if (other != resume && !other->check_lname("threads") && !other->check_lname("json") &&
-        !other->check_lname("tensorboard") && !other->check_lname("help"))
+    if (other != resume && !other->check_lname("threads") && !other->check_lname("steps-per-launch") &&
+        !other->check_lname("json") && !other->check_lname("tensorboard") && !other->check_lname("help"))
       resume->excludes(other);
   return [&app, options] { return train(app, *options); };
 }

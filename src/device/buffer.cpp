@@ -6,6 +6,7 @@
 #include <string>
 
 #include "device/cuda.h"
+#include "device/enqueue_only.h"
 #include "gridspot/error.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -56,6 +57,7 @@ void release_host(const HostBlock& block) {
 
 Memory::Memory(Device device, std::size_t bytes) : bytes_(bytes), device_(device) {
   if (bytes == 0) return;
+  require_not_enqueue_only("allocating device memory");
   data_ = device.kind == DeviceKind::cuda ? cuda::allocate(device.index, bytes) : allocate_host(bytes);
 }
 
@@ -99,23 +101,25 @@ std::size_t bytes_of(std::size_t count, std::size_t size) {
 }
 
 void copy_to_device(Stream& stream, void* device, const void* host, std::size_t bytes) {
+  require_not_enqueue_only("copying to the device");
   copy_on_device(stream, device, host, bytes);
 }
 
 void copy_to_host(Stream& stream, void* host, const void* device, std::size_t bytes) {
+  require_not_enqueue_only("copying to the host");
   copy_on_device(stream, host, device, bytes);
 }
 
 void copy_on_device(Stream& stream, void* to, const void* from, std::size_t bytes) {
   if (bytes == 0) return;
   if (stream.is_cuda()) return cuda::copy(stream.device().index, stream.native(), to, from, bytes);
-  std::memcpy(to, from, bytes);
+  stream.submit([=](Stream&) { std::memcpy(to, from, bytes); });
 }
 
 void fill_bytes(Stream& stream, void* device, int byte, std::size_t bytes) {
   if (bytes == 0) return;
   if (stream.is_cuda()) return cuda::fill(stream.device().index, stream.native(), device, byte, bytes);
-  std::memset(device, byte, bytes);
+  stream.submit([=](Stream&) { std::memset(device, byte, bytes); });
 }
 
 }  // namespace gridspot

@@ -7,6 +7,8 @@ namespace gridspot::cuda {
 
 namespace {
 cudaStream_t as_stream(void* stream) { return static_cast<cudaStream_t>(stream); }
+cudaEvent_t as_event(void* event) { return static_cast<cudaEvent_t>(event); }
+cudaGraphExec_t as_graph(void* graph) { return static_cast<cudaGraphExec_t>(graph); }
 }  // namespace
 
 void check(cudaError_t status, const char* what, std::source_location where) {
@@ -53,6 +55,18 @@ void release(int device, void* memory) noexcept {
   cudaFree(memory);
 }
 
+void* allocate_host(int device, std::size_t bytes) {
+  make_current(device);
+  void* memory = nullptr;
+  check(cudaHostAlloc(&memory, bytes, cudaHostAllocPortable | cudaHostAllocMapped), "cudaHostAlloc");
+  return memory;
+}
+
+void release_host(int device, void* memory) noexcept {
+  cudaSetDevice(device);
+  cudaFreeHost(memory);
+}
+
 void* create_stream(int device) {
   make_current(device);
   cudaStream_t stream = nullptr;
@@ -68,6 +82,73 @@ void destroy_stream(int device, void* stream) noexcept {
 void synchronize(int device, void* stream) {
   make_current(device);
   check(cudaStreamSynchronize(as_stream(stream)), "cudaStreamSynchronize");
+}
+
+void* create_event(int device) {
+  make_current(device);
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreate");
+  return event;
+}
+
+void destroy_event(int device, void* event) noexcept {
+  cudaSetDevice(device);
+  cudaEventDestroy(as_event(event));
+}
+
+void record_event(int device, void* event, void* stream) {
+  make_current(device);
+  check(cudaEventRecord(as_event(event), as_stream(stream)), "cudaEventRecord");
+}
+
+bool event_reached(int device, void* event) {
+  make_current(device);
+  const cudaError_t status = cudaEventQuery(as_event(event));
+  if (status == cudaErrorNotReady) {
+    cudaGetLastError();
+    return false;
+  }
+  check(status, "cudaEventQuery");
+  return true;
+}
+
+void wait_for_event(int device, void* event) {
+  make_current(device);
+  check(cudaEventSynchronize(as_event(event)), "cudaEventSynchronize");
+}
+
+void begin_capture(int device, void* stream) {
+  make_current(device);
+  check(cudaStreamBeginCapture(as_stream(stream), cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+}
+
+void* end_capture(int device, void* stream) {
+  make_current(device);
+  cudaGraph_t graph = nullptr;
+  check(cudaStreamEndCapture(as_stream(stream), &graph), "cudaStreamEndCapture");
+  cudaGraphExec_t executable = nullptr;
+  const cudaError_t status = cudaGraphInstantiate(&executable, graph, 0);
+  cudaGraphDestroy(graph);
+  check(status, "cudaGraphInstantiate");
+  return executable;
+}
+
+void abandon_capture(int device, void* stream) noexcept {
+  cudaSetDevice(device);
+  cudaGraph_t graph = nullptr;
+  cudaStreamEndCapture(as_stream(stream), &graph);
+  if (graph != nullptr) cudaGraphDestroy(graph);
+  cudaGetLastError();
+}
+
+void launch_graph(int device, void* graph, void* stream) {
+  make_current(device);
+  check(cudaGraphLaunch(as_graph(graph), as_stream(stream)), "cudaGraphLaunch");
+}
+
+void destroy_graph(int device, void* graph) noexcept {
+  cudaSetDevice(device);
+  cudaGraphExecDestroy(as_graph(graph));
 }
 
 void copy(int device, void* stream, void* to, const void* from, std::size_t bytes) {

@@ -18,6 +18,18 @@ void* create_stream(int) { absent(); }
 void destroy_stream(int, void*) noexcept {}
 void synchronize(int, void*) { absent(); }
 void copy(int, void*, void*, const void*, std::size_t) { absent(); }
+void* allocate_host(int, std::size_t) { absent(); }
+void release_host(int, void*) noexcept {}
+void* create_event(int) { absent(); }
+void destroy_event(int, void*) noexcept {}
+void record_event(int, void*, void*) { absent(); }
+bool event_reached(int, void*) { absent(); }
+void wait_for_event(int, void*) { absent(); }
+void begin_capture(int, void*) { absent(); }
+void* end_capture(int, void*) { absent(); }
+void abandon_capture(int, void*) noexcept {}
+void launch_graph(int, void*, void*) { absent(); }
+void destroy_graph(int, void*) noexcept {}
 void fill(int, void*, void*, int, std::size_t) { absent(); }
 void make_current(int) { absent(); }
 

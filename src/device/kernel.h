@@ -105,7 +105,7 @@ void launch(Stream& stream, const LaunchShape& shape, const Kernel& kernel) {
     return cuda::launch_kernel(stream.native(), shape, kernel);
   }
 #endif
-  stream.runtime().run(shape, kernel, &kernel_name<Kernel>);
+  stream.submit([shape, kernel](Stream& on) { on.runtime().run(shape, kernel, &kernel_name<Kernel>); });
 }
 
 /// How many blocks of `per_block` cover `count`.

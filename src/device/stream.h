@@ -1,6 +1,9 @@
 #pragma once
 // An ordered queue of device work.
+#include <functional>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "device/device.h"
 #include "simt/runtime.h"
@@ -26,10 +29,28 @@ class Stream {
   /// Waits until everything enqueued so far has finished; throws DeviceError if any of it failed.
   void synchronize();
 
+  /// Work on the host, as a graph replays it on a stream.
+  using Operation = std::function<void(Stream&)>;
+  /// Only on the CPU: calls work(*this) now; during a capture, when the graph is launched.
+  template <class Work>
+  void submit(Work&& work) {
+    if (captured_ == nullptr)
+      work(*this);
+    else
+      captured_->emplace_back(std::forward<Work>(work));
+  }
+
+  // For Graph. What is enqueued between begin and end is not run: on the CPU it is appended to `operations`, on CUDA
+  // end_capture returns the cudaGraphExec_t.
+  void begin_capture(std::vector<Operation>* operations);
+  [[nodiscard]] void* end_capture();
+  void abandon_capture() noexcept;
+
  private:
   Device device_;
   void* native_ = nullptr;
   std::unique_ptr<simt::Runtime> runtime_;
+  std::vector<Operation>* captured_ = nullptr;
 };
 
 }  // namespace gridspot

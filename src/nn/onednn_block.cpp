@@ -94,15 +94,21 @@ void Pass::run(std::byte* workspace, std::span<const void* const> inputs, std::s
     if (slot.reorder) run_reorder(slot, slot.inner, slot.outer);
 }
 
-void OnednnBlock::forward(Stream&, const Forward& arguments) {
-  const void* inputs[] = {arguments.input.data, arguments.weights.data, arguments.bias.data};
-  void* outputs[] = {arguments.output.data};
-  passes_.forward->run(arguments.workspace.data, inputs, outputs);
+void OnednnBlock::forward(Stream& stream, const Forward& arguments) {
+  stream.submit([this, arguments](Stream&) {
+    const void* inputs[] = {arguments.input.data, arguments.weights.data, arguments.bias.data};
+    void* outputs[] = {arguments.output.data};
+    passes_.forward->run(arguments.workspace.data, inputs, outputs);
+  });
 }
 
-void OnednnBlock::backward(Stream&, const Backward& arguments) {
+void OnednnBlock::backward(Stream& stream, const Backward& arguments) {
+  ensure(passes_.stem || passes_.backward_weights, "the block was not built for training");
+  stream.submit([this, arguments](Stream&) { run_backward(arguments); });
+}
+
+void OnednnBlock::run_backward(const Backward& arguments) {
   if (passes_.stem) return passes_.stem->run(arguments);
-  ensure(passes_.backward_weights != nullptr, "the block was not built for training");
   if (slope_ != 1) mask_gradient(arguments.output, slope_, arguments.output_gradient);
   {
     const void* inputs[] = {arguments.input.data, arguments.output_gradient.data};

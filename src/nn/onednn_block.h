@@ -67,6 +67,8 @@ class OnednnBlock : public Block {
   [[nodiscard]] std::size_t workspace_bytes() const override;
 
  private:
+  void run_backward(const Backward& arguments);
+
   Passes passes_;
   float slope_;
 };

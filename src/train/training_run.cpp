@@ -48,7 +48,7 @@ class TrainingRun {
     if (data.canvases)
       check_digest(config.training_set.digest, canvas_digest(*data.canvases), "the canvases of '" + data.source() + "'",
                    "training_set.digest");
-    trainer_ = make_trainer(config, data, options.threads);
+    trainer_ = make_trainer(config, data, {.threads = options.threads, .steps_per_launch = options.steps_per_launch});
     start(std::move(config));
     validator_.emplace(config_, data, trainer_->glyphs(), options.threads);
     if (options.log) progress_.emplace(*options.log, options.terminal, trainer_->steps_done(), config_.steps);
@@ -121,15 +121,27 @@ class TrainingRun {
     return found.state;
   }
 
+  [[nodiscard]] bool saves_at(std::uint64_t step) const {
+    return config_.checkpoint_every > 0 && step % config_.checkpoint_every == 0;
+  }
+
+  /// How many steps there are up to the next that something follows; no more than a launch holds.
+  [[nodiscard]] std::uint64_t steps_to_next_halt(std::uint64_t end) const {
+    const std::uint64_t done = trainer_->steps_done(), most = std::min(trainer_->steps_per_launch(), end - done);
+    for (std::uint64_t steps = 1; steps < most; ++steps)
+      if (saves_at(done + steps) || validator_->is_due(done + steps)) return steps;
+    return most;
+  }
+
   void step(std::uint64_t end) {
-    trainer_->step();
+    trainer_->advance(steps_to_next_halt(end));
     const std::uint64_t done = trainer_->steps_done();
     summary_.stopped = options_.stop_signal && *options_.stop_signal != 0 && done < config_.steps;
-    const bool pauses = done == end || summary_.stopped;
-    const bool saves = pauses || (config_.checkpoint_every > 0 && done % config_.checkpoint_every == 0);
-    const bool validates = validator_->is_due(done);
-    if (!saves && !validates && done % trainer_->steps_between_metrics() != 0) return;
-    take_metrics();
+    const bool saves = done == end || summary_.stopped || saves_at(done), validates = validator_->is_due(done);
+    if (saves || validates)
+      write_metrics([this] { return trainer_->take_metrics(); });
+    else
+      write_metrics([this] { return trainer_->take_finished_metrics(); });
     if (progress_)
       progress_->update(done, loss_text(smoothed_loss_),
                         static_cast<double>((done - summary_.first_step) * config_.batch) / seconds_since(start_),
@@ -138,10 +150,11 @@ class TrainingRun {
     if (saves || summary_.stopped) checkpoint();
   }
 
-  void take_metrics() {
+  template <class Take>
+  void write_metrics(const Take& take) {
     std::uint64_t written = metrics_written_;
     // Until there are none: where a step was not finite, the call after the last good one says so.
-    for (auto taken = trainer_->take_metrics(); !taken.empty(); taken = trainer_->take_metrics())
+    for (auto taken = take(); !taken.empty(); taken = take())
       for (const StepMetrics& metrics : taken) {
         folder_->add(summary_.first_step + ++written, metrics, folder_->seconds_before() + seconds_since(start_));
         metrics_written_ = written;
@@ -233,14 +246,15 @@ class TrainingRun {
 
 }  // namespace
 
-std::unique_ptr<Trainer> make_trainer(const RunConfig& config, const TrainingData& data, int threads) {
-  if (data.canvases) return std::make_unique<Trainer>(config, *data.canvases, threads);
+std::unique_ptr<Trainer> make_trainer(const RunConfig& config, const TrainingData& data,
+                                      const TrainerOptions& options) {
+  if (data.canvases) return std::make_unique<Trainer>(config, *data.canvases, options);
   const int images = config.training_set.images;
-  if (images == 0) return std::make_unique<Trainer>(config, data.glyphs, threads);
+  if (images == 0) return std::make_unique<Trainer>(config, data.glyphs, options);
   Stream stream(parse_device(config.device));
   return std::make_unique<Trainer>(
       config, render_canvases(stream, training_protocol(config), data.glyphs, Split::train, config.seed, images),
-      threads);
+      options);
 }
 
 std::string glyph_digest(const GlyphSet& glyphs) {

@@ -47,7 +47,7 @@ TrainingData load_training_data(const RunConfig& config, std::ostream* log);
 
 /// `config` must be resolved. The trainer of a run: on the fixed canvases of a folder or of training_set.images, else
 /// on the glyphs.
-std::unique_ptr<Trainer> make_trainer(const RunConfig& config, const TrainingData& data, int threads);
+std::unique_ptr<Trainer> make_trainer(const RunConfig& config, const TrainingData& data, const TrainerOptions& options);
 
 struct RunOptions {
   std::filesystem::path folder;
@@ -56,6 +56,7 @@ struct RunOptions {
   std::uint64_t until = 0;                        ///< pause, with a checkpoint, after this step; 0: at the end
   bool tensorboard = false;                       ///< write event files too
   int threads = 0;                                ///< 0: one for each processor
+  std::uint64_t steps_per_launch = 1;             ///< see TrainerOptions
   std::ostream* log = nullptr;                    ///< progress; may be null
   bool terminal = false;                          ///< `log` is one
   const std::atomic<int>* stop_signal = nullptr;  ///< not 0: stop cleanly after the step

@@ -187,7 +187,7 @@ GRIDSPOT_ON_EVERY_DEVICE(FrozenBackbone);
 TEST_P(FrozenBackbone, StaysAsItIsToTheBitUntilItIsTrained) {
   for (const auto kind : {OptimizerKind::adamw, OptimizerKind::sgd}) {
     config_.optimizer.kind = kind;
-    Trainer trainer(config_, test::tiny_glyphs(), 1);
+    Trainer trainer(config_, test::tiny_glyphs(), {.threads = 1});
     const Network& network = trainer.network();
     const TrainerState first = trainer.state();
     for (std::uint64_t step = 1; step <= frozen + 2; ++step) {
@@ -212,9 +212,9 @@ TEST_P(FrozenBackbone, StaysAsItIsToTheBitUntilItIsTrained) {
 // were nothing else.
 TEST_P(FrozenBackbone, TheHeadsFirstStepIsThatOfAWholeNetworkWithoutClipping) {
   config_.optimizer.clip_norm = 0;
-  Trainer frozen_trainer(config_, test::tiny_glyphs(), 1);
+  Trainer frozen_trainer(config_, test::tiny_glyphs(), {.threads = 1});
   config_.backbone.frozen_epochs = 0;
-  Trainer whole_trainer(config_, test::tiny_glyphs(), 1);
+  Trainer whole_trainer(config_, test::tiny_glyphs(), {.threads = 1});
   frozen_trainer.step();
   whole_trainer.step();
   const Network& network = whole_trainer.network();
@@ -225,7 +225,7 @@ TEST_P(FrozenBackbone, TheHeadsFirstStepIsThatOfAWholeNetworkWithoutClipping) {
 
 // AdamW as it is published, each part of the network counting from its own first update.
 TEST_P(FrozenBackbone, BiasCorrectionCountsFromTheFirstUpdate) {
-  Trainer trainer(config_, test::tiny_glyphs(), 1);
+  Trainer trainer(config_, test::tiny_glyphs(), {.threads = 1});
   const OptimizerSettings& adamw = config_.optimizer;
   for (std::uint64_t step = 0; step < config_.steps; ++step) {
     const TrainerState before = trainer.state();

@@ -34,7 +34,7 @@ GRIDSPOT_ON_EVERY_DEVICE(TrainerTest);
 TEST_P(TrainerTest, TheResultDoesNotDependOnTheNumberOfThreads) {
   std::vector<std::vector<float>> weights;
   for (const int threads : {1, 2, 4, 9}) {
-    Trainer trainer(small_config(device()), glyphs_, threads);
+    Trainer trainer(small_config(device()), glyphs_, {.threads = threads});
     for (int i = 0; i < 3; ++i) trainer.step();
     weights.push_back(trainer.weights());
     EXPECT_EQ(weights.back(), weights.front()) << threads << " threads";
@@ -175,7 +175,7 @@ TEST_P(TrainerTest, AStateOfAnotherSizeIsRefused) {
 class FailingStep {
  public:
   explicit FailingStep(Device device)
-      : trainer_(test::tiny_config(to_string(device)), test::tiny_glyphs(), 1), state_(trainer_.state()) {}
+      : trainer_(test::tiny_config(to_string(device)), test::tiny_glyphs(), {.threads = 1}), state_(trainer_.state()) {}
 
   /// All values of a parameter, or its i-th.
   FailingStep& set(const std::string& name, float value, int only = -1) {
@@ -248,7 +248,7 @@ TEST_P(TrainerTest, AFolderTrainsAsTheCanvasesThatWereWrittenToIt) {
 
   Trainer composed(config, canvases), from_folder(config, read);
   TrainingData data = to_training_data({}, glyphs_);
-  const auto from_config = make_trainer(config, data, 1);
+  const auto from_config = make_trainer(config, data, {.threads = 1});
   for (int i = 0; i < 6; ++i)
     for (Trainer* trainer : {&composed, &from_folder, from_config.get()}) trainer->step();
   expect_equal(from_folder.state(), composed.state());
