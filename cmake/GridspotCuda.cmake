@@ -1,5 +1,6 @@
 # Decides whether the CUDA side is built: sets GRIDSPOT_WITH_CUDA, enables the language, finds cuDNN and cudnn-frontend.
 set(GRIDSPOT_WITH_CUDA OFF)
+set(GRIDSPOT_WITH_NCCL OFF)
 
 # One line that says what is missing; an error where CUDA was asked for, or nothing else is left.
 function(gridspot_cuda_missing reason)
@@ -39,6 +40,16 @@ macro(gridspot_find_cuda)
   if(NOT CUDNN_FRONTEND_INCLUDE_DIR)
     gridspot_cuda_missing("the headers of cudnn-frontend were not found (./dev deps brings them)")
     return()
+  endif()
+  find_path(NCCL_INCLUDE_DIR nccl.h
+    HINTS ${CUDAToolkit_INCLUDE_DIRS} $ENV{NCCL_ROOT} ${wheels} PATH_SUFFIXES include)
+  find_library(NCCL_LIBRARY NAMES nccl libnccl.so.2
+    HINTS ${CUDAToolkit_LIBRARY_DIR} $ENV{NCCL_ROOT} ${wheels} PATH_SUFFIXES lib)
+  set(GRIDSPOT_WITH_NCCL OFF)
+  if(GRIDSPOT_NCCL AND NCCL_INCLUDE_DIR AND NCCL_LIBRARY)
+    set(GRIDSPOT_WITH_NCCL ON)
+  elseif(GRIDSPOT_NCCL)
+    message(STATUS "Training on several GPUs is left out: NCCL was not found")
   endif()
   set(GRIDSPOT_WITH_CUDA ON)
 endmacro()

@@ -28,7 +28,7 @@ struct Options {
   int images = 0;
   std::vector<std::string> settings;
   std::filesystem::path out, resume;
-  int threads = 0;
+  int threads = 0, devices = 1;
   std::uint64_t steps_per_launch = 1;
   bool overwrite = false, json = false, plan = false, tensorboard = false, strict = false;
 };
@@ -59,6 +59,7 @@ RunConfig configure(const CLI::App& app, const Options& options) {
     throw CLI::ValidationError(error.what());
   }
   if (options.steps > 0) config.steps = options.steps;
+  if (options.devices > 1 && config.shards == 0) config.shards = options.devices;
   if (config.backbone.frozen_epochs > 0 && config.backbone.file.empty())
     throw CLI::ValidationError("--freeze-backbone needs --backbone: random weights would stay as they are");
   return config;
@@ -73,7 +74,7 @@ std::filesystem::path free_folder(const RunConfig& config) {
 }
 
 void print_plan(const RunConfig& config, const TrainingData& data, const Options& options) {
-  const auto trainer = make_trainer(resolve(config), data, {.threads = options.threads});
+  const auto trainer = make_trainer(resolve(config), data, {.threads = options.threads, .devices = options.devices});
   Json plan;
   std::size_t total = 0;
   for (const auto& [purpose, bytes] : trainer->memory_plan()) {
@@ -167,6 +168,7 @@ int train(const CLI::App& app, const Options& options) {
                                            .resume = resumes,
                                            .tensorboard = options.tensorboard,
                                            .threads = options.threads,
+                                           .devices = options.devices,
                                            .steps_per_launch = options.steps_per_launch,
                                            .log = &std::cerr,
                                            .terminal = isatty(STDERR_FILENO) == 1,
@@ -203,6 +205,11 @@ void add_common_options(CLI::App& app, Options& options) {
       ->allow_extra_args(false);
   app.add_option("--out", options.out, "the run's folder (default: a new one in runs/)");
   app.add_option("--threads", options.threads, "processors to use (does not change the result)");
+  app.add_option("--devices", options.devices,
+                 "train on so many GPUs, --device and those that follow it; the number of shards must be a multiple "
+                 "(does not change the result)")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
   app.add_option("--steps-per-launch", options.steps_per_launch,
                  "how many steps one launch of a CUDA graph holds (does not change the result)")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1024}))
@@ -228,8 +235,9 @@ Command add_train(CLI::App& app) {
   auto* resume =
       app.add_option("--resume", options->resume, "go on with the run in this folder, from its newest checkpoint");
   for (CLI::Option* other : app.get_options())
-    if (other != resume && !other->check_lname("threads") && !other->check_lname("steps-per-launch") &&
-        !other->check_lname("json") && !other->check_lname("tensorboard") && !other->check_lname("help"))
+    if (other != resume && !other->check_lname("threads") && !other->check_lname("devices") &&
+        !other->check_lname("steps-per-launch") && !other->check_lname("json") && !other->check_lname("tensorboard") &&
+        !other->check_lname("help"))
       resume->excludes(other);
   return [&app, options] { return train(app, *options); };
 }

@@ -55,6 +55,13 @@ ShardTask Learner::shard_task(int shard, TrainedPart part) const {
           .unplaced = unplaced_.span().subspan(first, canvases)};
 }
 
+std::array<GatheredBuffer, 4> Learner::shard_results(int devices) const {
+  const auto parts = [devices](const auto& buffer) {
+    return GatheredBuffer{buffer.data(), buffer.size() * sizeof(*buffer.data()) / devices};
+  };
+  return {parts(shard_gradients_), parts(terms_), parts(collisions_), parts(unplaced_)};
+}
+
 void Learner::update(Stream& stream, TrainedPart part) {
   const std::size_t size = network_.buffer_size(), backbone = network_.head_offset();
   reduce_gradients(stream, config_.shards, buffers(0, size));

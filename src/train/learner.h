@@ -1,10 +1,12 @@
 #pragma once
 // What one device holds of a training: parameters, moments, gradients, metrics, and what is done with them after the
 // shards.
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "device/exchange.h"
 #include "device/host_visible.h"
 #include "kernels/step_metrics.h"
 #include "nn/network.h"
@@ -31,6 +33,9 @@ class Learner {
 
   /// What a replica reads and writes for one of the shards.
   [[nodiscard]] ShardTask shard_task(int shard, TrainedPart part) const;
+
+  /// What the shards have written, each buffer in equal parts for so many devices.
+  [[nodiscard]] std::array<GatheredBuffer, 4> shard_results(int devices) const;
 
   /// After the shards: the sum of their gradients, the step's metrics, the update, the next step's number. Where loss
   /// or norm is not finite nothing changes but the metrics. Enqueues.

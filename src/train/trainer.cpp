@@ -19,9 +19,28 @@ bool uses_graphs(const TrainerOptions& options, Device device) {
   return options.graphs.value_or(device.kind == DeviceKind::cuda);
 }
 
-int team_size(const RunConfig& config, Device device, const TrainerOptions& options) {
+int team_size(const RunConfig& config, const TrainerOptions& options) {
+  if (options.devices > 1) return options.devices;
+  const Device device = parse_device(config.device);
   if (device.kind == DeviceKind::cuda || uses_graphs(options, device)) return 1;
   return std::min(options.threads > 0 ? options.threads : available_processors(), config.shards);
+}
+
+std::vector<Device> devices_of(const RunConfig& config, const TrainerOptions& options) {
+  const Device first = parse_device(config.device);
+  std::vector<Device> devices{first};
+  for (int i = 1; i < options.devices; ++i) {
+    Device next{first.kind, first.index + i};
+    devices.push_back(first.kind == DeviceKind::cpu ? first : parse_device(to_string(next)));
+  }
+  return devices;
+}
+
+void check(const TrainerOptions& options, const RunConfig& config) {
+  require(options.steps_per_launch >= 1, "a launch holds at least one step");
+  require(options.devices >= 1 && config.shards % std::max(options.devices, 1) == 0,
+          std::to_string(config.shards) + " shards cannot be shared equally by " + std::to_string(options.devices) +
+              " devices");
 }
 
 void check(const RunConfig& config) {
@@ -52,28 +71,30 @@ void require_fit(const NetworkSpec& network, const Protocol& protocol) {
 }
 
 Trainer::Trainer(RunConfig config, const char* what, int classes, const TrainerOptions& options)
-    : config_((check(config), std::move(config))),
+    : config_((check(config), check(options, config), std::move(config))),
       options_(options),
       network_(config_.network),
-      device_(parse_device(config_.device)),
-      team_(team_size(config_, device_, options)),
+      team_(team_size(config_, options)),
       frozen_steps_(frozen_steps(config_)) {
-  require(options.steps_per_launch >= 1, "a launch holds at least one step");
   require(classes == config_.network.detector.classes, std::string("the ") + what + " have " + std::to_string(classes) +
                                                            " classes, the network " +
                                                            std::to_string(config_.network.detector.classes));
+  for (const Device& device : devices_of(config_, options_)) on_devices_.emplace_back().device = device;
 }
 
 Trainer::Trainer(RunConfig config, const GlyphSet& glyphs, const TrainerOptions& options)
     : Trainer(std::move(config), "glyphs", glyphs.classes(), options) {
   const Protocol protocol = training_protocol(config_);
   require_fit(config_.network, protocol);
-  Stream stream(device_);
-  bank_ = std::make_unique<GlyphBank>(stream, glyphs);
-  make_replicas([&](int canvases) {
-    return make_composed_feed(device_, protocol, *bank_, scene_key(protocol, Split::train, config_.seed), canvases,
-                              {config_.network.mean, config_.network.deviation});
-  });
+  for (OnDevice& on : on_devices_) {
+    Stream stream(on.device);
+    on.bank = std::make_unique<GlyphBank>(stream, glyphs);
+    make_replicas(on, [&](int canvases) {
+      return make_composed_feed(on.device, protocol, *on.bank, scene_key(protocol, Split::train, config_.seed),
+                                canvases, {config_.network.mean, config_.network.deviation});
+    });
+  }
+  finish_construction();
 }
 
 Trainer::Trainer(RunConfig config, const CanvasSet& canvases, const TrainerOptions& options)
@@ -81,48 +102,79 @@ Trainer::Trainer(RunConfig config, const CanvasSet& canvases, const TrainerOptio
   require(canvases.height == config_.network.input.height && canvases.width == config_.network.input.width,
           "the network takes canvases of " + size_text(config_.network.input.height, config_.network.input.width) +
               ", those of " + canvases.source + " have " + size_text(canvases.height, canvases.width));
-  Stream stream(device_);
-  store_ = std::make_unique<CanvasStore>(stream, canvases);
   const GatherOrder order{.key = scene_key(config_.protocol, Split::train, config_.seed),
                           .shuffle = config_.training_set.shuffle,
                           .batch = config_.batch};
-  make_replicas([&](int count) {
-    return make_stored_feed(device_, *store_, order, count, {config_.network.mean, config_.network.deviation},
-                            config_.training_set.augmentation);
-  });
+  for (OnDevice& on : on_devices_) {
+    Stream stream(on.device);
+    on.store = std::make_unique<CanvasStore>(stream, canvases);
+    make_replicas(on, [&](int count) {
+      return make_stored_feed(on.device, *on.store, order, count, {config_.network.mean, config_.network.deviation},
+                              config_.training_set.augmentation);
+    });
+  }
+  finish_construction();
 }
 
 Trainer::~Trainer() = default;
 
-void Trainer::make_replicas(const MakeFeed& make_feed) {
-  for (int member = 0; member < team_.size(); ++member)
-    replicas_.push_back(
-        std::make_unique<Replica>(config_, network_, device_, make_feed(config_.batch / config_.shards)));
-  learner_.emplace(config_, network_, main_stream(),
-                   std::max(least_history, (launches_ahead + 1) * options_.steps_per_launch));
-  for (std::size_t i = 0; i < launches_ahead; ++i) marks_.push_back({Event(device_)});
+void Trainer::make_replicas(OnDevice& on, const std::function<std::unique_ptr<CanvasFeed>(int canvases)>& make_feed) {
+  const int replicas = options_.devices > 1 ? 1 : team_.size();
+  for (int i = 0; i < replicas; ++i)
+    on.replicas.push_back(
+        std::make_unique<Replica>(config_, network_, on.device, make_feed(config_.batch / config_.shards)));
+  on.learner.emplace(config_, network_, on.replicas.front()->stream(),
+                     std::max(least_history, (launches_ahead + 1) * options_.steps_per_launch));
 }
 
-void Trainer::enqueue_step(TrainedPart part) {
-  team_.run(config_.shards,
-            [&](int shard, int member) { replicas_[member]->run(learner_->shard_task(shard, part), clock(member)); });
-  timed(clock(0), Stage::optimizer, main_stream(), [&] { learner_->update(main_stream(), part); });
+void Trainer::finish_construction() {
+  std::vector<Device> devices;
+  for (const OnDevice& on : on_devices_) devices.push_back(on.device);
+  if (devices.size() > 1) exchange_ = make_exchange(devices);
+  for (std::size_t i = 0; i < launches_ahead; ++i) marks_.push_back({Event(devices.front())});
 }
 
-// A part's first step is not captured: CUDA and its libraries load kernels then.
-void Trainer::launch(TrainedPart part, std::uint64_t steps) {
-  const bool replays = uses_graphs(options_, device_) && clocks_ == nullptr && graphs_.contains(part);
-  graphs_.try_emplace(part);
-  if (!replays) {
-    for (std::uint64_t i = 0; i < steps; ++i) enqueue_step(part);
-    return;
-  }
-  Graph& graph = graphs_[part][steps];
-  if (!graph)
-    graph = Graph::capture(main_stream(), [&] {
-      for (std::uint64_t i = 0; i < steps; ++i) enqueue_step(part);
+void Trainer::enqueue_step(int device, TrainedPart part) {
+  OnDevice& on = on_devices_[device];
+  Stream& stream = on.replicas.front()->stream();
+  if (exchange_) {
+    const int each = config_.shards / options_.devices;
+    for (int shard = device * each; shard < (device + 1) * each; ++shard)
+      on.replicas.front()->run(on.learner->shard_task(shard, part), clock(device));
+    exchange_->all_gather(stream, device, on.learner->shard_results(options_.devices));
+  } else {
+    team_.run(config_.shards, [&](int shard, int member) {
+      on.replicas[member]->run(on.learner->shard_task(shard, part), clock(member));
     });
-  graph.launch(main_stream());
+  }
+  timed(clock(device), Stage::optimizer, stream, [&] { on.learner->update(stream, part); });
+}
+
+// A part's first launch is not captured: CUDA and its libraries load kernels then.
+void Trainer::launch(int device, TrainedPart part, std::uint64_t steps) {
+  OnDevice& on = on_devices_[device];
+  const bool replays = uses_graphs(options_, on.device) && clocks_ == nullptr && on.graphs.contains(part);
+  on.graphs.try_emplace(part);
+  const auto enqueue = [&] {
+    for (std::uint64_t i = 0; i < steps; ++i) enqueue_step(device, part);
+  };
+  if (!replays) return enqueue();
+  Stream& stream = on.replicas.front()->stream();
+  Graph& graph = on.graphs[part][steps];
+  if (!graph) graph = Graph::capture(stream, enqueue);
+  graph.launch(stream);
+}
+
+void Trainer::launch_everywhere(TrainedPart part, std::uint64_t steps) {
+  if (!exchange_) return launch(0, part, steps);
+  team_.run(options_.devices, [&](int device, int) {
+    try {
+      launch(device, part, steps);
+    } catch (...) {
+      exchange_->break_off();
+      throw;
+    }
+  });
 }
 
 std::uint64_t Trainer::advance(std::uint64_t most) {
@@ -130,10 +182,10 @@ std::uint64_t Trainer::advance(std::uint64_t most) {
   if (frozen) most = std::min(most, frozen_steps_ - steps_done_);
   // Between one and a full launch there are no others, so that there are few graphs.
   const std::uint64_t steps = most < options_.steps_per_launch ? 1 : options_.steps_per_launch;
-  ensure(steps_done_ + steps - metrics_taken_ <= learner_->history(), "the metrics were not taken in time");
+  ensure(steps_done_ + steps - metrics_taken_ <= learner().history(), "the metrics were not taken in time");
   Mark& mark = marks_[next_mark_++ % marks_.size()];
   if (!mark.event.reached()) mark.event.wait();
-  launch(frozen ? TrainedPart::head : TrainedPart::all, steps);
+  launch_everywhere(frozen ? TrainedPart::head : TrainedPart::all, steps);
   steps_done_ += steps;
   mark.steps = steps_done_;
   mark.event.record(main_stream());
@@ -144,15 +196,15 @@ std::vector<StepMetrics> Trainer::take_finished_metrics() {
   std::uint64_t finished = metrics_taken_;
   for (const Mark& mark : marks_)
     if (mark.steps > finished && mark.event.reached()) finished = mark.steps;
-  const std::uint64_t good = std::min(finished, learner_->progress());
+  const std::uint64_t good = std::min(finished, learner().progress());
   if (good == metrics_taken_ && finished > good) {
     main_stream().synchronize();
     steps_done_ = good;
     for (Mark& mark : marks_) mark.steps = 0;
-    throw NumericalError("step " + std::to_string(good + 1) + ": " + learner_->describe_failure(main_stream()));
+    throw NumericalError("step " + std::to_string(good + 1) + ": " + learner().describe_failure(main_stream()));
   }
   std::vector<StepMetrics> metrics;
-  for (; metrics_taken_ < good; ++metrics_taken_) metrics.push_back(learner_->metrics(metrics_taken_));
+  for (; metrics_taken_ < good; ++metrics_taken_) metrics.push_back(learner().metrics(metrics_taken_));
   return metrics;
 }
 
@@ -162,18 +214,19 @@ std::vector<StepMetrics> Trainer::take_metrics() {
 }
 
 void Trainer::restore(const TrainerState& state) {
-  learner_->restore(main_stream(), state);
+  for (OnDevice& on : on_devices_) on.learner->restore(on.replicas.front()->stream(), state);
   steps_done_ = metrics_taken_ = state.step;
   for (Mark& mark : marks_) mark.steps = 0;
 }
 
 std::vector<NetworkExecutor::PlannedBuffer> Trainer::memory_plan() const {
-  auto plan = replicas_.front()->plan();
-  for (auto& entry : plan) entry.bytes *= replicas_.size();
-  const auto learner = learner_->plan();
+  const OnDevice& on = on_devices_.front();
+  auto plan = on.replicas.front()->plan();
+  for (auto& entry : plan) entry.bytes *= on.replicas.size();
+  const auto learner = on.learner->plan();
   plan.insert(plan.end(), learner.begin(), learner.end());
-  if (bank_) plan.push_back({"glyphs", bank_->bytes()});
-  if (store_) plan.push_back({"the training set", store_->bytes()});
+  if (on.bank) plan.push_back({"glyphs", on.bank->bytes()});
+  if (on.store) plan.push_back({"the training set", on.store->bytes()});
   std::erase_if(plan, [](const auto& entry) { return entry.bytes == 0; });
   std::sort(plan.begin(), plan.end(), [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
   return plan;

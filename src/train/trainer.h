@@ -11,6 +11,7 @@
 #include "data/canvas_store.h"
 #include "data/glyph_bank.h"
 #include "device/event.h"
+#include "device/exchange.h"
 #include "device/graph.h"
 #include "device/thread_team.h"
 #include "train/learner.h"
@@ -19,17 +20,21 @@ namespace gridspot {
 
 /// How the steps are run. Decides nothing of what they compute.
 struct TrainerOptions {
-  int threads = 0;                     ///< of the CPU; 0: one for each processor
+  int threads = 0;  ///< of the CPU; 0: one for each processor
+  int devices = 1;  ///< the configuration's and those that follow it, each with its share of the shards
   std::uint64_t steps_per_launch = 1;  ///< what one advance() enqueues at most
   std::optional<bool> graphs;          ///< replays captured steps: by default on CUDA. The CPU uses one thread then
 };
 
-/// On the CPU the shards are worked through by threads (at most as many as shards), on CUDA by one stream. The number
-/// of shards decides the arithmetic: the result does not depend on the options. One thread may use a Trainer.
+/// On the CPU the shards are worked through by threads (at most as many as shards), on a CUDA device by one stream.
+/// Several devices each hold all parameters, tell each other the gradients of their shards and do the same update. The
+/// number of shards decides the arithmetic: the result does not depend on the options. On the CPU several devices are
+/// threads with memory of their own, which shows without GPUs what several of them would do. One thread may use a
+/// Trainer.
 class Trainer {
  public:
   /// `config` must name a resolved device and at least one shard (see resolve). Throws InvalidInput where batch and
-  /// shards or protocol and network do not fit.
+  /// shards, shards and devices or protocol and network do not fit.
   /// Canvases are composed of the glyphs, fresh at every step.
   Trainer(RunConfig config, const GlyphSet& glyphs, const TrainerOptions& options = {});
   /// Or taken from a fixed set, epoch after epoch.
@@ -58,23 +63,31 @@ class Trainer {
   [[nodiscard]] const RunConfig& config() const { return config_; }
   [[nodiscard]] const Network& network() const { return network_; }
   /// The moving average where the configuration has one, else the weights; synchronises.
-  [[nodiscard]] std::vector<float> inference_weights() { return learner_->inference_weights(main_stream()); }
-  [[nodiscard]] std::vector<float> weights() { return learner_->weights(main_stream()); }
+  [[nodiscard]] std::vector<float> inference_weights() { return learner().inference_weights(main_stream()); }
+  [[nodiscard]] std::vector<float> weights() { return learner().weights(main_stream()); }
   /// Synchronises.
-  [[nodiscard]] TrainerState state() { return learner_->state(main_stream()); }
+  [[nodiscard]] TrainerState state() { return learner().state(main_stream()); }
   /// Goes on from there. Throws InvalidInput where a size does not fit.
   void restore(const TrainerState& state);
-  /// The glyphs on the device; nullptr with a fixed set.
-  [[nodiscard]] const GlyphBank* glyphs() const { return bank_.get(); }
+  /// The glyphs on the (first) device; nullptr with a fixed set.
+  [[nodiscard]] const GlyphBank* glyphs() const { return on_devices_.front().bank.get(); }
   /// Measures every step from now on, stage by stage (and slows it down); nullptr ends that.
   void set_clocks(std::vector<StageClock>* clocks) { clocks_ = clocks; }
 
-  /// Every buffer, largest first; those of the replicas are added up.
+  /// Every buffer of the (first) device, largest first; those of its replicas are added up.
   [[nodiscard]] std::vector<NetworkExecutor::PlannedBuffer> memory_plan() const;
   [[nodiscard]] int threads() const { return team_.size(); }
 
  private:
-  using MakeFeed = std::function<std::unique_ptr<CanvasFeed>(int canvases)>;
+  struct OnDevice {
+    Device device;
+    std::unique_ptr<GlyphBank> bank;
+    std::unique_ptr<CanvasStore> store;
+    std::vector<std::unique_ptr<Replica>> replicas;  ///< of one device for each thread, of several one each
+    std::optional<Learner> learner;
+    /// By the steps of a launch. The first launch of a part makes its entry.
+    std::map<TrainedPart, std::map<std::uint64_t, Graph>> graphs;
+  };
   /// The end of a launch.
   struct Mark {
     Event event;
@@ -82,24 +95,22 @@ class Trainer {
   };
 
   Trainer(RunConfig config, const char* what, int classes, const TrainerOptions& options);
-  void make_replicas(const MakeFeed& make_feed);
-  void enqueue_step(TrainedPart part);
-  void launch(TrainedPart part, std::uint64_t steps);
+  void make_replicas(OnDevice& on, const std::function<std::unique_ptr<CanvasFeed>(int canvases)>& make_feed);
+  void finish_construction();
+  void enqueue_step(int device, TrainedPart part);
+  void launch(int device, TrainedPart part, std::uint64_t steps);
+  void launch_everywhere(TrainedPart part, std::uint64_t steps);
   [[nodiscard]] StageClock* clock(int member) const { return clocks_ ? &clocks_->at(member) : nullptr; }
-  Stream& main_stream() { return replicas_.front()->stream(); }
+  Stream& main_stream() { return on_devices_.front().replicas.front()->stream(); }
+  [[nodiscard]] const Learner& learner() const { return *on_devices_.front().learner; }
 
   RunConfig config_;
   TrainerOptions options_;
   Network network_;
-  Device device_;
-  ThreadTeam team_;
+  ThreadTeam team_;  // works through the shards of one device, or has a member for each of several
   std::uint64_t frozen_steps_;
-  std::unique_ptr<GlyphBank> bank_;
-  std::unique_ptr<CanvasStore> store_;
-  std::vector<std::unique_ptr<Replica>> replicas_;  // one for each member of the team
-  std::optional<Learner> learner_;
-  std::map<TrainedPart, std::map<std::uint64_t, Graph>>
-      graphs_;               // by the steps of a launch; a part's first step makes its entry
+  std::unique_ptr<Exchange> exchange_;  // between several devices
+  std::vector<OnDevice> on_devices_;
   std::vector<Mark> marks_;  // of the last launches
   std::size_t next_mark_ = 0;
   std::vector<StageClock>* clocks_ = nullptr;

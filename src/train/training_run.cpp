@@ -48,7 +48,9 @@ class TrainingRun {
     if (data.canvases)
       check_digest(config.training_set.digest, canvas_digest(*data.canvases), "the canvases of '" + data.source() + "'",
                    "training_set.digest");
-    trainer_ = make_trainer(config, data, {.threads = options.threads, .steps_per_launch = options.steps_per_launch});
+    trainer_ = make_trainer(
+        config, data,
+        {.threads = options.threads, .devices = options.devices, .steps_per_launch = options.steps_per_launch});
     start(std::move(config));
     validator_.emplace(config_, data, trainer_->glyphs(), options.threads);
     if (options.log) progress_.emplace(*options.log, options.terminal, trainer_->steps_done(), config_.steps);

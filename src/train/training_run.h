@@ -56,7 +56,8 @@ struct RunOptions {
   std::uint64_t until = 0;                        ///< pause, with a checkpoint, after this step; 0: at the end
   bool tensorboard = false;                       ///< write event files too
   int threads = 0;                                ///< 0: one for each processor
-  std::uint64_t steps_per_launch = 1;             ///< see TrainerOptions
+  int devices = 1;                                ///< see TrainerOptions
+  std::uint64_t steps_per_launch = 1;             ///< likewise
   std::ostream* log = nullptr;                    ///< progress; may be null
   bool terminal = false;                          ///< `log` is one
   const std::atomic<int>* stop_signal = nullptr;  ///< not 0: stop cleanly after the step
