@@ -83,13 +83,14 @@ void measure(benchmark::State& state, Bench& bench, std::size_t floor_bytes, con
 
 void scene(benchmark::State& state, Bench& b) {
   Scenes scenes(b.device, b.size.batch, b.protocol.max_glyphs);
-  measure(state, b, scenes.bytes(),
-          [&] { sample_scenes(b.stream, b.protocol, b.glyphs.view(), 1, b.step.data(), 0, scenes.view()); });
+  measure(state, b, scenes.bytes(), [&] {
+    sample_scenes(b.stream, b.protocol, b.glyphs.view(), 1, {b.step.data(), 0}, scenes.view());
+  });
 }
 
 void canvas(benchmark::State& state, Bench& b) {
   measure(state, b, b.canvas.size() * sizeof(float), [&] {
-    compose_canvases(b.stream, b.protocol, b.glyphs.view(), 1, b.step.data(), 0, b.source.scenes().view(),
+    compose_canvases(b.stream, b.protocol, b.glyphs.view(), 1, {b.step.data(), 0}, b.source.scenes().view(),
                      Normalization{}, b.canvas.span());
   });
 }

@@ -4,6 +4,7 @@
 // A thread computes several pixels of one canvas; the first thread of a block draws the changes for all, and that of a
 // canvas's first block moves its labels, one after the other, since each takes the next free slot.
 #include "device/kernel.h"
+#include "kernels/canvas_numbers.h"
 #include "kernels/canvas_store.h"
 #include "kernels/philox.h"
 #include "kernels/sampling.h"
@@ -53,8 +54,8 @@ struct AugmentCanvases {
   CanvasStoreView store;
   GatherOrder order;
   Augmentation augmentation;
-  const std::uint64_t* step;
-  int first_canvas, capacity;
+  CanvasNumbers numbers;
+  int capacity;
   unsigned blocks_per_canvas;
   float mean, scale;
   float* canvas;
@@ -72,12 +73,12 @@ struct AugmentCanvases {
   }
 
   __device__ Layers draw_layers(unsigned place) const {
-    const std::uint32_t batch_place = static_cast<std::uint32_t>(first_canvas) + place;
-    const CanvasRandom random{order.key, *step, batch_place};
+    const auto batch_place = static_cast<std::uint32_t>(numbers[place]);
+    const CanvasRandom random{order.key, *numbers.step, batch_place};
     const Philox4 first = random.draw(Purpose::augmentation, 0), second = random.draw(Purpose::augmentation, 1);
     Layers layers;
     layers.count = uniform(first.w) < augmentation.overlay ? 2 : 1;
-    layers.layer[0] = draw_layer(augmentation, first, item_of(order, store.count, *step, batch_place));
+    layers.layer[0] = draw_layer(augmentation, first, item_of(order, store.count, *numbers.step, batch_place));
     layers.layer[1] = draw_layer(augmentation, second, pick(second.w, static_cast<std::uint32_t>(store.count)));
     return layers;
   }
@@ -138,9 +139,9 @@ GRIDSPOT_KERNEL(AugmentCanvases)
 
 #if GRIDSPOT_HOST_PASS
 void augment_canvases(Stream& stream, const CanvasStoreView& store, const GatherOrder& order,
-                      const Augmentation& augmentation, const std::uint64_t* step, int first_canvas, int n,
-                      Normalization normalization, DeviceSpan<float> canvas, DeviceSpan<Box> boxes,
-                      DeviceSpan<std::int32_t> labels, DeviceSpan<std::int32_t> counts, int capacity) {
+                      const Augmentation& augmentation, CanvasNumbers numbers, int n, Normalization normalization,
+                      DeviceSpan<float> canvas, DeviceSpan<Box> boxes, DeviceSpan<std::int32_t> labels,
+                      DeviceSpan<std::int32_t> counts, int capacity) {
   constexpr const char* caller = "augment_canvases";
   const auto require_range = [&](const char* name, float value, float most) {
     require_that(value >= 0 && value <= most, caller, ": ", name, " must lie in [0, ", most, "], it is ", value);
@@ -148,7 +149,7 @@ void augment_canvases(Stream& stream, const CanvasStoreView& store, const Gather
   require_range("scale", augmentation.scale, most_scale);
   require_range("shift", augmentation.shift, most_shift);
   require_range("overlay", augmentation.overlay, 1);
-  require_stored_batch(caller, store, order, first_canvas, n, normalization,
+  require_stored_batch(caller, store, order, numbers.first, n, normalization,
                        {canvas.size, boxes.size, labels.size, counts.size}, capacity,
                        augmentation.overlay > 0 ? 2 * store.capacity : store.capacity);
   using Kernel = AugmentCanvases;
@@ -158,8 +159,8 @@ void augment_canvases(Stream& stream, const CanvasStoreView& store, const Gather
          {.grid = {blocks_for(std::size_t(n) * blocks, 1)},
           .block = {Kernel::max_block_threads},
           .shared_bytes = sizeof(Layers)},
-         Kernel{store, order, augmentation, step, first_canvas, capacity, blocks, normalization.mean,
-                1 / normalization.deviation, canvas.data, boxes.data, labels.data, counts.data});
+         Kernel{store, order, augmentation, numbers, capacity, blocks, normalization.mean, 1 / normalization.deviation,
+                canvas.data, boxes.data, labels.data, counts.data});
 }
 #endif
 

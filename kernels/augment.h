@@ -18,8 +18,8 @@ namespace gridspot {
 /// Enqueues on the stream. Throws InvalidInput as gather_canvases, and for a scale outside [0, most_scale], a shift
 /// outside [0, most_shift] or an overlay outside [0, 1].
 void augment_canvases(Stream& stream, const CanvasStoreView& store, const GatherOrder& order,
-                      const Augmentation& augmentation, const std::uint64_t* step, int first_canvas, int n,
-                      Normalization normalization, DeviceSpan<float> canvas, DeviceSpan<Box> boxes,
-                      DeviceSpan<std::int32_t> labels, DeviceSpan<std::int32_t> counts, int capacity);
+                      const Augmentation& augmentation, CanvasNumbers numbers, int n, Normalization normalization,
+                      DeviceSpan<float> canvas, DeviceSpan<Box> boxes, DeviceSpan<std::int32_t> labels,
+                      DeviceSpan<std::int32_t> counts, int capacity);
 
 }  // namespace gridspot

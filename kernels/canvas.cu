@@ -6,6 +6,7 @@
 // same placements in the same order, which the first-level cache broadcasts, and skips those that do not reach it.
 #include "device/kernel.h"
 #include "kernels/bfloat16.h"
+#include "kernels/canvas_numbers.h"
 #include "kernels/clutter.h"
 #include "kernels/glyph_bank.h"
 #include "kernels/pack.h"
@@ -112,8 +113,8 @@ struct ComposeCanvases {
   CanvasRules rules;
   GlyphBankView bank;
   std::uint64_t key;
-  const std::uint64_t* step;
-  int first_canvas, capacity;
+  CanvasNumbers numbers;
+  int capacity;
   const Placement* placements;
   const std::int32_t* counts;
   unsigned blocks_per_canvas;
@@ -124,7 +125,7 @@ struct ComposeCanvases {
   __device__ void operator()() const {
     const unsigned canvas = blockIdx.x / blocks_per_canvas;
     const unsigned pack = blockIdx.x % blocks_per_canvas * blockDim.x + threadIdx.x;
-    const CanvasRandom random{key, *step, static_cast<std::uint32_t>(first_canvas) + canvas};
+    const CanvasRandom random{key, *numbers.step, static_cast<std::uint32_t>(numbers[canvas])};
     if (rules.has_options()) {
       draw_options(random);
       __syncthreads();
@@ -219,14 +220,13 @@ GRIDSPOT_KERNEL(ComposeCanvases<std::uint8_t>)
 namespace {
 template <class T>
 void compose(Stream& stream, const Protocol& protocol, const GlyphBankView& bank, std::uint64_t key,
-             const std::uint64_t* step, int first_canvas, const SceneView& scenes, PixelStore<T> store,
-             DeviceSpan<T> output) {
+             CanvasNumbers numbers, const SceneView& scenes, PixelStore<T> store, DeviceSpan<T> output) {
   validate(protocol);
   require_that(bank.count > 0 && bank.height > 0 && bank.width > 0,
                "compose_canvases: the glyph bank is empty: ", bank.count, " glyphs of ", bank.height, " x ",
                bank.width);
   require_that(scenes.n >= 0, "compose_canvases: the number of canvases must not be negative, it is ", scenes.n);
-  require_that(first_canvas >= 0, "compose_canvases: the first canvas must not be negative, it is ", first_canvas);
+  require_that(numbers.first >= 0, "compose_canvases: the first canvas must not be negative, it is ", numbers.first);
   const auto n = static_cast<std::size_t>(scenes.n);
   require_elements("compose_canvases", "output", output.size, n * protocol.height * protocol.width);
   using Kernel = ComposeCanvases<T>;
@@ -238,8 +238,8 @@ void compose(Stream& stream, const Protocol& protocol, const GlyphBankView& bank
   const std::size_t shared_bytes = rules.has_options() ? clutter_offset + rules.max_clutter * sizeof(ClutterShape) : 0;
   launch(stream,
          {.grid = {blocks_for(n * blocks, 1)}, .block = {Kernel::max_block_threads}, .shared_bytes = shared_bytes},
-         Kernel{rules, bank, key, step, first_canvas, scenes.capacity, scenes.placements, scenes.counts, blocks,
-                (side + 1) / side, store, output.data});
+         Kernel{rules, bank, key, numbers, scenes.capacity, scenes.placements, scenes.counts, blocks, (side + 1) / side,
+                store, output.data});
 }
 
 template <class T>
@@ -253,21 +253,20 @@ PixelStore<T> normalized_store(Normalization normalization) {
 }  // namespace
 
 void compose_canvases(Stream& stream, const Protocol& protocol, const GlyphBankView& bank, std::uint64_t key,
-                      const std::uint64_t* step, int first_canvas, const SceneView& scenes, Normalization normalization,
+                      CanvasNumbers numbers, const SceneView& scenes, Normalization normalization,
                       DeviceSpan<float> output) {
-  compose(stream, protocol, bank, key, step, first_canvas, scenes, normalized_store<float>(normalization), output);
+  compose(stream, protocol, bank, key, numbers, scenes, normalized_store<float>(normalization), output);
 }
 
 void compose_canvases(Stream& stream, const Protocol& protocol, const GlyphBankView& bank, std::uint64_t key,
-                      const std::uint64_t* step, int first_canvas, const SceneView& scenes, Normalization normalization,
+                      CanvasNumbers numbers, const SceneView& scenes, Normalization normalization,
                       DeviceSpan<bfloat16> output) {
-  compose(stream, protocol, bank, key, step, first_canvas, scenes, normalized_store<bfloat16>(normalization), output);
+  compose(stream, protocol, bank, key, numbers, scenes, normalized_store<bfloat16>(normalization), output);
 }
 
 void compose_canvases(Stream& stream, const Protocol& protocol, const GlyphBankView& bank, std::uint64_t key,
-                      const std::uint64_t* step, int first_canvas, const SceneView& scenes,
-                      DeviceSpan<std::uint8_t> output) {
-  compose(stream, protocol, bank, key, step, first_canvas, scenes, PixelStore<std::uint8_t>{}, output);
+                      CanvasNumbers numbers, const SceneView& scenes, DeviceSpan<std::uint8_t> output) {
+  compose(stream, protocol, bank, key, numbers, scenes, PixelStore<std::uint8_t>{}, output);
 }
 #endif
 

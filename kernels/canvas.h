@@ -12,8 +12,8 @@ struct Normalization {
   float mean = 0, deviation = 1;
 };
 
-/// Draws scenes.n canvases, [n, height, width] (one channel, so this is NHWC and NCHW at once). `key`, `step` and
-/// `first_canvas` are those of the scenes; clutter, noise, contrast and inversion are functions of them too.
+/// Draws scenes.n canvases, [n, height, width] (one channel, so this is NHWC and NCHW at once). `key` and
+/// `numbers` are those of the scenes; clutter, noise, contrast and inversion are functions of them too.
 ///
 /// A canvas pixel is the sum of its glyphs and clutter (clutter.h), saturated at 1; then contrast, inversion, noise,
 /// saturation to [0, 1], normalisation. A glyph's share is its bilinear interpolation (zero outside) averaged over
@@ -26,15 +26,14 @@ struct Normalization {
 /// Enqueues on the stream. Throws InvalidInput when the output's size is wrong, the bank is empty, the protocol out of
 /// its ranges, or the deviation not positive and finite.
 void compose_canvases(Stream& stream, const Protocol& protocol, const GlyphBankView& bank, std::uint64_t key,
-                      const std::uint64_t* step, int first_canvas, const SceneView& scenes, Normalization normalization,
+                      CanvasNumbers numbers, const SceneView& scenes, Normalization normalization,
                       DeviceSpan<float> output);
 /// The same values, rounded to bfloat16.
 void compose_canvases(Stream& stream, const Protocol& protocol, const GlyphBankView& bank, std::uint64_t key,
-                      const std::uint64_t* step, int first_canvas, const SceneView& scenes, Normalization normalization,
+                      CanvasNumbers numbers, const SceneView& scenes, Normalization normalization,
                       DeviceSpan<bfloat16> output);
 /// For export: round(255 value), not normalised.
 void compose_canvases(Stream& stream, const Protocol& protocol, const GlyphBankView& bank, std::uint64_t key,
-                      const std::uint64_t* step, int first_canvas, const SceneView& scenes,
-                      DeviceSpan<std::uint8_t> output);
+                      CanvasNumbers numbers, const SceneView& scenes, DeviceSpan<std::uint8_t> output);
 
 }  // namespace gridspot

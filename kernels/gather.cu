@@ -5,6 +5,7 @@
 // A thread copies several packs of one canvas; the first block of a canvas also copies its labels. Which item a canvas
 // is takes some thousand instructions in a shuffled order, so one thread of a block finds it for all.
 #include "device/kernel.h"
+#include "kernels/canvas_numbers.h"
 #include "kernels/canvas_store.h"
 #include "kernels/pack.h"
 #include "kernels/store_order.h"
@@ -20,8 +21,8 @@ struct GatherCanvases {
   static constexpr int packs_per_thread = 8;
   CanvasStoreView store;
   GatherOrder order;
-  const std::uint64_t* step;
-  int first_canvas, capacity;
+  CanvasNumbers numbers;
+  int capacity;
   unsigned blocks_per_canvas;
   float mean, scale;
   float* canvas;
@@ -44,7 +45,7 @@ struct GatherCanvases {
   }
 
   __device__ std::uint32_t item_of(unsigned place) const {
-    return gridspot::item_of(order, store.count, *step, static_cast<std::uint64_t>(first_canvas) + place);
+    return gridspot::item_of(order, store.count, *numbers.step, numbers[place]);
   }
 
   __device__ void copy_pixels(std::size_t item, std::size_t place, unsigned part) const {
@@ -79,11 +80,10 @@ struct GatherCanvases {
 GRIDSPOT_KERNEL(GatherCanvases)
 
 #if GRIDSPOT_HOST_PASS
-void gather_canvases(Stream& stream, const CanvasStoreView& store, const GatherOrder& order, const std::uint64_t* step,
-                     int first_canvas, int n, Normalization normalization, DeviceSpan<float> canvas,
-                     DeviceSpan<Box> boxes, DeviceSpan<std::int32_t> labels, DeviceSpan<std::int32_t> counts,
-                     int capacity) {
-  require_stored_batch("gather_canvases", store, order, first_canvas, n, normalization,
+void gather_canvases(Stream& stream, const CanvasStoreView& store, const GatherOrder& order, CanvasNumbers numbers,
+                     int n, Normalization normalization, DeviceSpan<float> canvas, DeviceSpan<Box> boxes,
+                     DeviceSpan<std::int32_t> labels, DeviceSpan<std::int32_t> counts, int capacity) {
+  require_stored_batch("gather_canvases", store, order, numbers.first, n, normalization,
                        {canvas.size, boxes.size, labels.size, counts.size}, capacity, store.capacity);
   const std::size_t places = std::size_t(n), size = std::size_t(store.height) * store.width;
   using Kernel = GatherCanvases;
@@ -93,8 +93,8 @@ void gather_canvases(Stream& stream, const CanvasStoreView& store, const GatherO
          {.grid = {blocks_for(places * blocks, 1)},
           .block = {Kernel::max_block_threads},
           .shared_bytes = order.shuffle ? sizeof(std::uint32_t) : 0},
-         Kernel{store, order, step, first_canvas, capacity, blocks, normalization.mean, 1 / normalization.deviation,
-                canvas.data, boxes.data, labels.data, counts.data});
+         Kernel{store, order, numbers, capacity, blocks, normalization.mean, 1 / normalization.deviation, canvas.data,
+                boxes.data, labels.data, counts.data});
 }
 #endif
 

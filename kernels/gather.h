@@ -8,16 +8,15 @@
 
 namespace gridspot {
 
-/// Network input and labels of the places first_canvas ... first_canvas + n - 1 of the batch of step *step (see
-/// GatherOrder). canvas: [n, height, width], (value / 255 - mean) / deviation, the same float that letterbox_image
-/// makes of a grey image of the input's size (and within a rounding that of compose_canvases). boxes, labels: [n,
-/// capacity] with capacity >= the store's; slots from the canvas's count on hold label -1 and a box of zeros. counts:
-/// [n]. `step` is device memory (so that a captured step can be replayed); step * batch is below 2^56. Enqueues on the
-/// stream. Throws InvalidInput when the store is empty, sizes do not fit, a place is outside the batch, or the
-/// normalisation's deviation is not positive and finite.
-void gather_canvases(Stream& stream, const CanvasStoreView& store, const GatherOrder& order, const std::uint64_t* step,
-                     int first_canvas, int n, Normalization normalization, DeviceSpan<float> canvas,
-                     DeviceSpan<Box> boxes, DeviceSpan<std::int32_t> labels, DeviceSpan<std::int32_t> counts,
-                     int capacity);
+/// Network input and labels of the n places of a step's batch that `numbers` names (see GatherOrder). canvas: [n,
+/// height, width], (value / 255 - mean) / deviation, the same float that letterbox_image makes of a grey image of the
+/// input's size (and within a rounding that of compose_canvases). boxes, labels: [n, capacity] with capacity >= the
+/// store's; slots from the canvas's count on hold label -1 and a box of zeros. counts: [n]. step * batch is below 2^56,
+/// and so are the places, which an offset on the device may put beyond the batch. Enqueues on the stream. Throws
+/// InvalidInput when the store is empty, sizes do not fit, a place is outside the batch, or the normalisation's
+/// deviation is not positive and finite.
+void gather_canvases(Stream& stream, const CanvasStoreView& store, const GatherOrder& order, CanvasNumbers numbers,
+                     int n, Normalization normalization, DeviceSpan<float> canvas, DeviceSpan<Box> boxes,
+                     DeviceSpan<std::int32_t> labels, DeviceSpan<std::int32_t> counts, int capacity);
 
 }  // namespace gridspot

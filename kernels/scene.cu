@@ -5,6 +5,7 @@
 #include "device/kernel.h"
 #include "gridspot/box.h"
 #include "gridspot/placing.h"
+#include "kernels/canvas_numbers.h"
 #include "kernels/glyph_bank.h"
 #include "kernels/iou.h"
 #include "kernels/philox.h"
@@ -120,8 +121,8 @@ struct SampleScenes {
   SceneRules rules;
   GlyphBankView bank;
   std::uint64_t key;
-  const std::uint64_t* step;
-  int first_canvas, n, capacity;
+  CanvasNumbers numbers;
+  int n, capacity;
   Placement* placements;
   Box* boxes;
   std::int32_t *labels, *counts, *unplaced;
@@ -129,8 +130,7 @@ struct SampleScenes {
   __device__ void operator()() const {
     const std::size_t canvas = global_thread();
     if (canvas >= static_cast<std::size_t>(n)) return;
-    const CanvasRandom random{key, *step,
-                              static_cast<std::uint32_t>(first_canvas) + static_cast<std::uint32_t>(canvas)};
+    const CanvasRandom random{key, *numbers.step, static_cast<std::uint32_t>(numbers[canvas])};
     const std::size_t row = canvas * capacity;
     const auto range = static_cast<std::uint32_t>(rules.max_glyphs - rules.min_glyphs + 1);
     const int drawn = rules.min_glyphs + static_cast<int>(pick(random.draw(Purpose::placement, 0).x, range));
@@ -238,17 +238,17 @@ std::size_t Scenes::bytes() const {
 }
 
 void sample_scenes(Stream& stream, const Protocol& protocol, const GlyphBankView& bank, std::uint64_t key,
-                   const std::uint64_t* step, int first_canvas, const SceneView& scenes) {
+                   CanvasNumbers numbers, const SceneView& scenes) {
   validate(protocol);
   require_that(bank.count > 0 && bank.height > 0 && bank.width > 0,
                "sample_scenes: the glyph bank is empty: ", bank.count, " glyphs of ", bank.height, " x ", bank.width);
   require_that(scenes.n >= 0, "sample_scenes: the number of canvases must not be negative, it is ", scenes.n);
-  require_that(first_canvas >= 0, "sample_scenes: the first canvas must not be negative, it is ", first_canvas);
+  require_that(numbers.first >= 0, "sample_scenes: the first canvas must not be negative, it is ", numbers.first);
   require_that(scenes.capacity >= protocol.max_glyphs, "sample_scenes: the scenes hold ", scenes.capacity,
                " glyphs a canvas, protocol '", protocol.name, "' places up to ", protocol.max_glyphs);
   launch_1d(stream, static_cast<std::size_t>(scenes.n),
-            SampleScenes{rules_of(protocol), bank, key, step, first_canvas, scenes.n, scenes.capacity,
-                         scenes.placements, scenes.boxes, scenes.labels, scenes.counts, scenes.unplaced});
+            SampleScenes{rules_of(protocol), bank, key, numbers, scenes.n, scenes.capacity, scenes.placements,
+                         scenes.boxes, scenes.labels, scenes.counts, scenes.unplaced});
 }
 #endif
 

@@ -5,6 +5,7 @@
 #include "device/buffer.h"
 #include "gridspot/box.h"
 #include "gridspot/protocol.h"
+#include "kernels/canvas_numbers.h"
 #include "kernels/glyph_bank.h"
 #include "kernels/placement.h"
 
@@ -39,9 +40,8 @@ class Scenes {
   int n_, capacity_;
 };
 
-/// Samples scenes first_canvas ... first_canvas + n - 1 of step *step. Scene i of step t is a function of
-/// (protocol, bank, key, t, i) alone. `step` is device memory (so that a captured step can be replayed) and holds a
-/// value below 2^56. Enqueues on the stream. Throws InvalidInput when the bank is empty, the protocol out of its ranges
+/// Samples the n scenes that `numbers` names. Scene i of step t is a function of (protocol, bank, key, t, i) alone.
+/// Enqueues on the stream. Throws InvalidInput when the bank is empty, the protocol out of its ranges
 /// (validate) or the capacity below its max_glyphs.
 ///
 /// The draws (philox.h, purpose `placement`, words of index 0, 1, ...; u is a word's uniform in [0, 1)):
@@ -60,6 +60,6 @@ class Scenes {
 /// rotated (from x towards y, downwards). The tight box is that of the transformed squares of all ink pixels; a glyph
 /// without ink has the box of its tile.
 void sample_scenes(Stream& stream, const Protocol& protocol, const GlyphBankView& bank, std::uint64_t key,
-                   const std::uint64_t* step, int first_canvas, const SceneView& scenes);
+                   CanvasNumbers numbers, const SceneView& scenes);
 
 }  // namespace gridspot

@@ -21,15 +21,12 @@ class ComposedFeed final : public CanvasFeed {
     stream.synchronize();
   }
 
-  void fill(Stream& stream, const std::uint64_t* step, int first, DeviceSpan<std::int32_t> unplaced,
-            StageClock* clock) override {
+  void fill(Stream& stream, CanvasNumbers numbers, DeviceSpan<std::int32_t> unplaced, StageClock* clock) override {
     SceneView scenes = scenes_.view();
     scenes.unplaced = unplaced.data;
-    timed(clock, Stage::scene, stream,
-          [&] { sample_scenes(stream, protocol_, bank_.view(), key_, step, first, scenes); });
-    timed(clock, Stage::canvas, stream, [&] {
-      compose_canvases(stream, protocol_, bank_.view(), key_, step, first, scenes, normalization_, canvases_);
-    });
+    timed(clock, Stage::scene, stream, [&] { sample_scenes(stream, protocol_, bank_.view(), key_, numbers, scenes); });
+    timed(clock, Stage::canvas, stream,
+          [&] { compose_canvases(stream, protocol_, bank_.view(), key_, numbers, scenes, normalization_, canvases_); });
   }
 
   [[nodiscard]] DeviceSpan<const Box> boxes() const override { return scenes_.boxes; }
@@ -59,16 +56,15 @@ class StoredFeed final : public CanvasFeed {
         labels_(device, std::size_t(n) * capacity_),
         counts_(device, n) {}
 
-  void fill(Stream& stream, const std::uint64_t* step, int first, DeviceSpan<std::int32_t> unplaced,
-            StageClock* clock) override {
+  void fill(Stream& stream, CanvasNumbers numbers, DeviceSpan<std::int32_t> unplaced, StageClock* clock) override {
     timed(clock, Stage::canvas, stream, [&] {
       fill_bytes(stream, unplaced.data, 0, unplaced.size * sizeof(std::int32_t));
       if (augmentation_.is_none())
-        gather_canvases(stream, store_, order_, step, first, n_, normalization_, canvases_, boxes_, labels_, counts_,
+        gather_canvases(stream, store_, order_, numbers, n_, normalization_, canvases_, boxes_, labels_, counts_,
                         capacity_);
       else
-        augment_canvases(stream, store_, order_, augmentation_, step, first, n_, normalization_, canvases_, boxes_,
-                         labels_, counts_, capacity_);
+        augment_canvases(stream, store_, order_, augmentation_, numbers, n_, normalization_, canvases_, boxes_, labels_,
+                         counts_, capacity_);
     });
   }
 

@@ -17,9 +17,9 @@ class CanvasFeed {
  public:
   virtual ~CanvasFeed() = default;
 
-  /// Canvases first ... first + n - 1 of step *step (device memory). `unplaced`: [n], glyphs without a place.
+  /// The n canvases that `numbers` names. `unplaced`: [n], glyphs without a place.
   /// Enqueues; what the other members return holds until the next call.
-  virtual void fill(Stream& stream, const std::uint64_t* step, int first, DeviceSpan<std::int32_t> unplaced,
+  virtual void fill(Stream& stream, CanvasNumbers numbers, DeviceSpan<std::int32_t> unplaced,
                     StageClock* clock = nullptr) = 0;
 
   [[nodiscard]] DeviceSpan<const float> canvases() const { return canvases_; }  ///< [n, height, width]

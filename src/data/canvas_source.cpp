@@ -19,18 +19,19 @@ CanvasSource::CanvasSource(Device device, const Protocol& protocol, const GlyphB
 }
 
 void CanvasSource::sample(Stream& stream, int first) {
-  sample_scenes(stream, protocol_, bank_.view(), key_, step_.data(), first, scenes_.view());
+  sample_scenes(stream, protocol_, bank_.view(), key_, {step_.data(), first}, scenes_.view());
 }
 
 DeviceSpan<const float> CanvasSource::compose(Stream& stream, int first, Normalization normalization) {
   sample(stream, first);
-  compose_canvases(stream, protocol_, bank_.view(), key_, step_.data(), first, scenes_.view(), normalization, canvas_);
+  compose_canvases(stream, protocol_, bank_.view(), key_, {step_.data(), first}, scenes_.view(), normalization,
+                   canvas_);
   return canvas_;
 }
 
 std::vector<std::uint8_t> CanvasSource::compose_images(Stream& stream, int first) {
   sample(stream, first);
-  compose_canvases(stream, protocol_, bank_.view(), key_, step_.data(), first, scenes_.view(), image_);
+  compose_canvases(stream, protocol_, bank_.view(), key_, {step_.data(), first}, scenes_.view(), image_);
   return download(stream, image_);
 }
 

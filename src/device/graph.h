@@ -1,6 +1,7 @@
 #pragma once
 // Device work that is recorded once and enqueued again and again by one call.
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "device/stream.h"
@@ -30,6 +31,23 @@ class Graph {
   Device device_;
   void* native_ = nullptr;
   std::vector<Stream::Operation> operations_;
+};
+
+/// Work that is the same each time: enqueued at the first run, when CUDA and its libraries load kernels, captured at
+/// the second, and launched as a graph from then on. Move-only.
+class ReplayedWork {
+ public:
+  /// `work` enqueues on `stream`, the same at every call.
+  template <class Work>
+  void run(Stream& stream, const Work& work) {
+    if (!std::exchange(begun_, true)) return work();
+    if (!graph_) graph_ = Graph::capture(stream, work);
+    graph_.launch(stream);
+  }
+
+ private:
+  bool begun_ = false;
+  Graph graph_;
 };
 
 }  // namespace gridspot

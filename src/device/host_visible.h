@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "device/buffer.h"
+#include "gridspot/error.h"
 
 namespace gridspot {
 
@@ -44,5 +45,12 @@ class HostVisibleBuffer {
   HostVisibleMemory memory_;
   std::size_t size_ = 0;
 };
+
+/// Enqueues, also into a graph: the host may read `to` once the stream has passed the call. Of equal sizes.
+template <class T>
+void copy_to_host_visible(Stream& stream, DeviceSpan<const T> from, const HostVisibleBuffer<T>& to) {
+  ensure(from.size == to.size(), "a copy to the host is as large as what is copied");
+  copy_on_device(stream, to.data(), from.data, from.size * sizeof(T));
+}
 
 }  // namespace gridspot

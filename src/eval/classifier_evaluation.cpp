@@ -26,7 +26,7 @@ class Worker {
         step_(upload(stream_, std::vector<std::uint64_t>{0})) {}
 
   BatchResult run(int first, int count) {
-    feed_->fill(stream_, step_.data(), first, unplaced_);
+    feed_->fill(stream_, {step_.data(), first}, unplaced_);
     const auto outputs = download(stream_, executor_.forward(stream_, weights_, feed_->canvases()));
     const auto labels = labels_of(stream_, *feed_);
     BatchResult result;

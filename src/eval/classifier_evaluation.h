@@ -37,7 +37,7 @@ struct ClassifierEvaluation {
 };
 
 /// weights: the network's flat buffer. Composed canvases 0 ... count - 1, or the whole fixed set; does not depend on
-/// `threads` (0: one for each processor; CUDA uses one). A `stop_signal` that is not 0 ends it early. Throws
+/// `threads` (0: one for each processor; CUDA uses two). A `stop_signal` that is not 0 ends it early. Throws
 /// InvalidInput where network and canvases do not fit together, the network is no classifier, or one of several cells
 /// without multi-label, or a canvas of a network that finds one class shows none or several.
 ClassifierEvaluation evaluate_classifier(const NetworkSpec& network, const std::vector<float>& weights, Device device,

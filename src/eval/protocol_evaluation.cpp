@@ -1,9 +1,11 @@
 #include "eval/protocol_evaluation.h"
 
-#include <algorithm>
 #include <memory>
 
+#include "device/graph.h"
+#include "device/host_visible.h"
 #include "gridspot/error.h"
+#include "kernels/cell_classes.h"
 #include "kernels/targets.h"
 
 namespace gridspot {
@@ -16,7 +18,29 @@ struct BatchResult {
   std::int64_t object_cells = 0, right_cells = 0, unplaced = 0, truncated = 0;
 };
 
-/// One thread's share of the work.
+/// What a batch leaves for the host.
+struct HostResults {
+  HostResults(Device device, const CanvasFeed& feed, const DetectionsView& found)
+      : boxes(device, feed.boxes().size),
+        labels(device, feed.labels().size),
+        unplaced(device, feed.size()),
+        cells(device, feed.size()),
+        counts(device, found.n),
+        truncated(device, found.n),
+        found_boxes(device, std::size_t(found.n) * found.capacity),
+        scores(device, std::size_t(found.n) * found.capacity),
+        classes(device, std::size_t(found.n) * found.capacity) {}
+
+  HostVisibleBuffer<Box> boxes;
+  HostVisibleBuffer<std::int32_t> labels, unplaced;
+  HostVisibleBuffer<CellClassCounts> cells;
+  HostVisibleBuffer<std::int32_t> counts, truncated;
+  HostVisibleBuffer<Box> found_boxes;
+  HostVisibleBuffer<float> scores;
+  HostVisibleBuffer<std::int32_t> classes;
+};
+
+/// One thread's share of the work: a batch is one launch of a graph.
 class Worker {
  public:
   Worker(const Network& network, Device device, const TestCanvases& canvases, const std::vector<float>& weights,
@@ -29,62 +53,54 @@ class Worker {
         cell_object_(device, std::size_t(canvases_at_once) * head_.cells * head_.cells),
         collisions_(device, canvases_at_once),
         unplaced_(device, canvases_at_once),
-        step_(upload(stream_, std::vector<std::uint64_t>{0})) {}
+        cells_(device, canvases_at_once),
+        step_(upload(stream_, std::vector<std::uint64_t>{0})),
+        first_(device, 1),
+        results_(device, *feed_, detector_.detections()) {}
 
   /// Canvases first ... first + count - 1; count <= canvases_at_once.
   BatchResult run(int first, int count) {
-    feed_->fill(stream_, step_.data(), first, unplaced_);
-    const DetectionsView found = detector_.run(stream_, weights_, feed_->canvases());
+    const auto number = static_cast<std::uint64_t>(first);
+    copy_to_device(stream_, first_.data(), &number, sizeof number);
+    replayed_.run(stream_, [this] { enqueue(); });
+    stream_.synchronize();
     BatchResult result;
-    collect_objects(first, count, result);
-    collect_detections(found, first, count, result);
-    count_classes(count, result);
+    for (int canvas = 0; canvas < count; ++canvas) collect(canvas, first + canvas, result);
     return result;
   }
 
  private:
-  void collect_objects(int first, int count, BatchResult& result) {
-    const auto labels = labels_of(stream_, *feed_);
-    const auto unplaced = download(stream_, unplaced_);
-    for (int canvas = 0; canvas < count; ++canvas) {
-      for (const LabelledBox& object : labels[canvas])
-        result.objects.push_back({first + canvas, object.label, object.box});
-      result.unplaced += unplaced[canvas];
-    }
+  void enqueue() {
+    feed_->fill(stream_, {.step = step_.data(), .offset = first_.data()}, unplaced_);
+    const DetectionsView found = detector_.run(stream_, weights_, feed_->canvases());
+    encode_targets(stream_, canvases_at_once, feed_->capacity(), feed_->boxes(), feed_->labels(), head_.cells,
+                   cell_object_, collisions_);
+    count_cell_classes(stream_, head_, canvases_at_once, feed_->capacity(), detector_.predictions(), cell_object_,
+                       feed_->labels(), cells_);
+
+    const std::size_t slots = std::size_t(found.n) * found.capacity, n = std::size_t(found.n);
+    copy_to_host_visible(stream_, feed_->boxes(), results_.boxes);
+    copy_to_host_visible(stream_, feed_->labels(), results_.labels);
+    copy_to_host_visible<std::int32_t>(stream_, unplaced_, results_.unplaced);
+    copy_to_host_visible<CellClassCounts>(stream_, cells_, results_.cells);
+    copy_to_host_visible<std::int32_t>(stream_, {found.counts, n}, results_.counts);
+    copy_to_host_visible<std::int32_t>(stream_, {found.truncated, n}, results_.truncated);
+    copy_to_host_visible<Box>(stream_, {found.boxes, slots}, results_.found_boxes);
+    copy_to_host_visible<float>(stream_, {found.scores, slots}, results_.scores);
+    copy_to_host_visible<std::int32_t>(stream_, {found.classes, slots}, results_.classes);
   }
 
-  void collect_detections(const DetectionsView& found, int first, int count, BatchResult& result) {
-    const std::size_t slots = std::size_t(found.n) * found.capacity;
-    const auto counts = download(stream_, DeviceSpan<const std::int32_t>(found.counts, found.n));
-    const auto truncated = download(stream_, DeviceSpan<const std::int32_t>(found.truncated, found.n));
-    const auto boxes = download(stream_, DeviceSpan<const Box>(found.boxes, slots));
-    const auto scores = download(stream_, DeviceSpan<const float>(found.scores, slots));
-    const auto classes = download(stream_, DeviceSpan<const std::int32_t>(found.classes, slots));
-    for (int canvas = 0; canvas < count; ++canvas) {
-      result.truncated += truncated[canvas];
-      for (int i = 0; i < counts[canvas]; ++i) {
-        const std::size_t slot = std::size_t(canvas) * found.capacity + i;
-        result.detections.push_back({first + canvas, classes[slot], scores[slot], boxes[slot]});
-      }
-    }
-  }
-
-  // The original study's measure: the class outputs of the cells that hold an object's centre.
-  void count_classes(int count, BatchResult& result) {
-    const int capacity = feed_->capacity();
-    encode_targets(stream_, canvases_at_once, capacity, feed_->boxes(), feed_->labels(), head_.cells, cell_object_,
-                   collisions_);
-    const auto owners = download(stream_, cell_object_);
-    const auto labels = download(stream_, feed_->labels());
-    const auto predictions = download(stream_, detector_.predictions());
-    const std::size_t cells = std::size_t(head_.cells) * head_.cells;
-    for (std::size_t cell = 0; cell < count * cells; ++cell) {
-      if (owners[cell] < 0) continue;
-      const float* outputs = predictions.data() + cell * head_.channels() + head_.predictors * 5;
-      const auto likeliest = std::max_element(outputs, outputs + head_.classes) - outputs;
-      ++result.object_cells;
-      if (likeliest == labels[cell / cells * capacity + owners[cell]]) ++result.right_cells;
-    }
+  void collect(int canvas, int image, BatchResult& result) const {
+    const std::size_t capacity = std::size_t(feed_->capacity());
+    for (std::size_t slot = canvas * capacity; slot < (canvas + 1) * capacity; ++slot)
+      if (results_.labels[slot] >= 0) result.objects.push_back({image, results_.labels[slot], results_.boxes[slot]});
+    const std::size_t first = canvas * (results_.scores.size() / results_.counts.size());
+    for (std::size_t slot = first; slot < first + results_.counts[canvas]; ++slot)
+      result.detections.push_back({image, results_.classes[slot], results_.scores[slot], results_.found_boxes[slot]});
+    result.unplaced += results_.unplaced[canvas];
+    result.truncated += results_.truncated[canvas];
+    result.object_cells += results_.cells[canvas].cells;
+    result.right_cells += results_.cells[canvas].right;
   }
 
   GridHead head_;
@@ -93,7 +109,10 @@ class Worker {
   Detector detector_;
   Buffer<float> weights_;
   Buffer<std::int32_t> cell_object_, collisions_, unplaced_;
-  Buffer<std::uint64_t> step_;
+  Buffer<CellClassCounts> cells_;
+  Buffer<std::uint64_t> step_, first_;
+  HostResults results_;
+  ReplayedWork replayed_;
 };
 
 }  // namespace

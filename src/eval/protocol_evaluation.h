@@ -31,7 +31,7 @@ struct ProtocolEvaluation {
 
 /// weights: the network's flat buffer. Composed canvases 0 ... count - 1, or the whole fixed set; `canvases.seed`
 /// counts, not that of the settings. The result does not depend on `threads` (0: one for each processor; CUDA uses
-/// one). A `stop_signal` that is not 0 ends it early. Throws InvalidInput where network and canvases do not fit
+/// two). A `stop_signal` that is not 0 ends it early. Throws InvalidInput where network and canvases do not fit
 /// together or the network is a classifier.
 ProtocolEvaluation evaluate_detector(const NetworkSpec& network, const std::vector<float>& weights, Device device,
                                      const TestCanvases& canvases, const EvaluationSettings& settings, int threads = 0,

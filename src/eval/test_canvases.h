@@ -43,14 +43,15 @@ struct Batches {
 };
 
 /// Works through canvases 0 ... count - 1 in batches of canvases_at_once, one worker a thread. The results do not
-/// depend on `threads` (0: one for each processor; CUDA uses one). make_worker() returns a pointer to something with
-/// `Result run(int first, int count)`. Ends early when `stop_signal` is not 0.
+/// depend on `threads` (0: one for each processor; CUDA uses two, so that one prepares while the device works).
+/// make_worker() returns a pointer to something with `Result run(int first, int count)`. Ends early when `stop_signal`
+/// is not 0.
 template <class Result, class MakeWorker>
 Batches<Result> run_batches(Device device, int count, int threads, const std::atomic<int>* stop_signal,
                             const MakeWorker& make_worker) {
   const int batches = (count + canvases_at_once - 1) / canvases_at_once;
   const int wanted = threads > 0 ? threads : available_processors();
-  ThreadTeam team(device.kind == DeviceKind::cuda ? 1 : std::clamp(wanted, 1, std::max(1, batches)));
+  ThreadTeam team(std::clamp(device.kind == DeviceKind::cuda ? 2 : wanted, 1, std::max(1, batches)));
   std::vector<decltype(make_worker())> workers(team.size());
   team.run(team.size(), [&](int, int member) { workers[member] = make_worker(); });
   const auto stopped = [&] { return stop_signal != nullptr && *stop_signal != 0; };

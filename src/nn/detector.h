@@ -27,6 +27,8 @@ class Detector {
 
   /// The network's output of the last run: [batch, cells, cells, channels].
   [[nodiscard]] DeviceSpan<const float> predictions() const { return predictions_; }
+  /// Where run() leaves what it finds.
+  [[nodiscard]] DetectionsView detections() const { return detections_.view(); }
   [[nodiscard]] int batch() const { return executor_.batch(); }
   /// What was allocated.
   [[nodiscard]] std::size_t bytes() const;

@@ -16,7 +16,7 @@ Replica::Replica(const RunConfig& config, const Network& network, Device device,
 
 void Replica::run(const ShardTask& task, StageClock* clock) {
   const GridHead& head = config_.network.detector;
-  feed_->fill(stream_, task.step, task.first_canvas, task.unplaced, clock);
+  feed_->fill(stream_, {task.step, task.first_canvas}, task.unplaced, clock);
   timed(clock, Stage::targets, stream_, [&] {
     encode_targets(stream_, feed_->size(), feed_->capacity(), feed_->boxes(), feed_->labels(), head.cells, cell_object_,
                    task.collisions);

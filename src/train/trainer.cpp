@@ -150,19 +150,15 @@ void Trainer::enqueue_step(int device, TrainedPart part) {
   timed(clock(device), Stage::optimizer, stream, [&] { on.learner->update(stream, part); });
 }
 
-// A part's first launch is not captured: CUDA and its libraries load kernels then.
 void Trainer::launch(int device, TrainedPart part, std::uint64_t steps) {
   OnDevice& on = on_devices_[device];
-  const bool replays = uses_graphs(options_, on.device) && clocks_ == nullptr && on.graphs.contains(part);
-  on.graphs.try_emplace(part);
   const auto enqueue = [&] {
     for (std::uint64_t i = 0; i < steps; ++i) enqueue_step(device, part);
   };
-  if (!replays) return enqueue();
-  Stream& stream = on.replicas.front()->stream();
-  Graph& graph = on.graphs[part][steps];
-  if (!graph) graph = Graph::capture(stream, enqueue);
-  graph.launch(stream);
+  if (uses_graphs(options_, on.device) && clocks_ == nullptr)
+    on.launches[{part, steps}].run(on.replicas.front()->stream(), enqueue);
+  else
+    enqueue();
 }
 
 void Trainer::launch_everywhere(TrainedPart part, std::uint64_t steps) {

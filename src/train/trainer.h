@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "data/canvas_set.h"
@@ -85,8 +86,7 @@ class Trainer {
     std::unique_ptr<CanvasStore> store;
     std::vector<std::unique_ptr<Replica>> replicas;  ///< of one device for each thread, of several one each
     std::optional<Learner> learner;
-    /// By the steps of a launch. The first launch of a part makes its entry.
-    std::map<TrainedPart, std::map<std::uint64_t, Graph>> graphs;
+    std::map<std::pair<TrainedPart, std::uint64_t>, ReplayedWork> launches;  ///< of so many steps
   };
   /// The end of a launch.
   struct Mark {

@@ -47,13 +47,38 @@ class CanvasFeedTest : public test::DeviceTest {
     const auto on_device = upload(stream, std::vector<std::uint64_t>{step});
     const Buffer<std::int32_t> unplaced(device(), feed.size());
     fill_bytes(stream, unplaced.data(), 0x5a, unplaced.size() * sizeof(std::int32_t));
-    feed.fill(stream, on_device.data(), first, unplaced, clock);
+    feed.fill(stream, {on_device.data(), first}, unplaced, clock);
     Filled filled{download(stream, feed.canvases()), {}, download(stream, unplaced)};
     for (const auto& labels : labels_of(stream, feed)) filled.labels.push_back(numbers(labels));
     return filled;
   }
 };
 GRIDSPOT_ON_EVERY_DEVICE(CanvasFeedTest);
+
+// So that a captured call makes other canvases each time.
+TEST_P(CanvasFeedTest, AnOffsetOnTheDeviceIsAddedToTheFirst) {
+  Stream stream(device());
+  const GlyphBank glyphs(stream, draw_builtin_glyphs(Split::train, 50));
+  Protocol protocol = find_protocol("quick-64");
+  protocol.noise = 0.1f;
+  protocol.max_clutter = 3;
+  Random random(23);
+  const CanvasStore store(stream, random_set(random, 11, 5, 9));
+  const GatherOrder order{.key = 5, .shuffle = true, .batch = 9};
+  std::vector<std::unique_ptr<CanvasFeed>> feeds;
+  feeds.push_back(make_composed_feed(device(), protocol, glyphs, 4, 2, normalization));
+  feeds.push_back(make_stored_feed(device(), store, order, 2, normalization));
+  feeds.push_back(make_stored_feed(device(), store, order, 2, normalization, {.shift = 3}));
+  for (const auto& feed : feeds) {
+    const auto step = upload(stream, std::vector<std::uint64_t>{3}),
+               offset = upload(stream, std::vector<std::uint64_t>{4});
+    const Buffer<std::int32_t> unplaced(device(), feed->size());
+    feed->fill(stream, {.step = step.data(), .first = 2, .offset = offset.data()}, unplaced);
+    const auto canvases = download(stream, feed->canvases());
+    EXPECT_EQ(canvases, fill(*feed, 3, 6).canvases);
+    EXPECT_NE(canvases, fill(*feed, 3, 2).canvases);
+  }
+}
 
 TEST_P(CanvasFeedTest, ComposedIsTheSourcesCanvases) {
   constexpr int n = 2;
@@ -156,7 +181,7 @@ TEST_P(CanvasFeedTest, StoredIsWhatGatherGives) {
   const Buffer<float> canvases(device(), std::size_t(n) * 36);
   const Buffer<Box> boxes(device(), slots);
   const Buffer<std::int32_t> labels(device(), slots), counts(device(), n);
-  gather_canvases(stream, store.view(), order, step.data(), 0, n, normalization, canvases, boxes, labels, counts,
+  gather_canvases(stream, store.view(), order, {step.data(), 0}, n, normalization, canvases, boxes, labels, counts,
                   store.view().capacity);
   EXPECT_EQ(filled.canvases, download(stream, canvases));
   EXPECT_EQ(download(stream, feed->labels()), download(stream, labels));

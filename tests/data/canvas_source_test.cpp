@@ -47,7 +47,7 @@ TEST_P(CanvasSourceTest, LabelsAreThoseOfTheSceneOfEachCanvas) {
 
     const Scenes scenes(device(), batch, protocol.max_glyphs);
     const auto step = upload(stream, std::vector<std::uint64_t>{0});
-    sample_scenes(stream, protocol, glyphs.view(), scene_key(protocol, Split::test, seed), step.data(), first,
+    sample_scenes(stream, protocol, glyphs.view(), scene_key(protocol, Split::test, seed), {step.data(), first},
                   scenes.view());
     const auto counts = download(stream, scenes.counts), classes = download(stream, scenes.labels);
     const auto boxes = download(stream, scenes.boxes);

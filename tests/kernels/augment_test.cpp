@@ -100,7 +100,7 @@ class Augment : public test::DeviceTest {
   Batch augment(const Store& stored, const Request& request, const Augmentation& augmentation,
                 Normalization normalization) {
     return run_on(stored, request, [&](Stream& stream, const CanvasStoreView& view, auto& step, auto&... outputs) {
-      augment_canvases(stream, view, request.order, augmentation, step.data(), request.first_canvas, request.n,
+      augment_canvases(stream, view, request.order, augmentation, {step.data(), request.first_canvas}, request.n,
                        normalization, outputs..., request.capacity);
     });
   }
@@ -135,7 +135,7 @@ TEST_P(Augment, WithoutAChangeItIsGathering) {
       const Normalization normalization{0.3f, 0.7f};
       const Batch gathered =
           run_on(stored, request, [&](Stream& stream, const CanvasStoreView& view, auto& step, auto&... outputs) {
-            gather_canvases(stream, view, request.order, step.data(), request.first_canvas, request.n, normalization,
+            gather_canvases(stream, view, request.order, {step.data(), request.first_canvas}, request.n, normalization,
                             outputs..., request.capacity);
           });
       EXPECT_TRUE(augment(stored, request, {}, normalization) == gathered)

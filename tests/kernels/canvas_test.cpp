@@ -42,12 +42,12 @@ class Canvas : public test::DeviceTest {
       const auto step = upload(stream, std::vector<std::uint64_t>{request.step});
       const Scenes scenes(device(), request.n, protocol.max_glyphs);
       Buffer<T> output(device(), std::size_t(request.n) * protocol.height * protocol.width);
-      sample_scenes(stream, protocol, bank.view(), request.key, step.data(), request.first_canvas, scenes.view());
+      sample_scenes(stream, protocol, bank.view(), request.key, {step.data(), request.first_canvas}, scenes.view());
       if constexpr (std::is_same_v<T, std::uint8_t>) {
-        compose_canvases(stream, protocol, bank.view(), request.key, step.data(), request.first_canvas, scenes.view(),
+        compose_canvases(stream, protocol, bank.view(), request.key, {step.data(), request.first_canvas}, scenes.view(),
                          output);
       } else {
-        compose_canvases(stream, protocol, bank.view(), request.key, step.data(), request.first_canvas, scenes.view(),
+        compose_canvases(stream, protocol, bank.view(), request.key, {step.data(), request.first_canvas}, scenes.view(),
                          normalization, output);
       }
       drawn = {download(stream, scenes.placements), download(stream, scenes.counts), protocol.max_glyphs};
@@ -261,7 +261,7 @@ TEST_P(Canvas, RefusesWhatBreaksTheContract) {
   const auto step = upload(stream, std::vector<std::uint64_t>{0});
   const Protocol protocol = find_protocol("seed-224");
   const Scenes scenes(device(), 2, protocol.max_glyphs);
-  sample_scenes(stream, protocol, bank.view(), 1, step.data(), 0, scenes.view());
+  sample_scenes(stream, protocol, bank.view(), 1, {step.data(), 0}, scenes.view());
   const Buffer<float> output(device(), 2 * 224 * 224);
   struct Arguments {
     Protocol protocol;
@@ -272,7 +272,7 @@ TEST_P(Canvas, RefusesWhatBreaksTheContract) {
     DeviceSpan<float> output;
   };
   const auto call = [&](const Arguments& a) {
-    compose_canvases(stream, a.protocol, a.glyphs, 1, step.data(), a.first_canvas, a.view, a.normalization, a.output);
+    compose_canvases(stream, a.protocol, a.glyphs, 1, {step.data(), a.first_canvas}, a.view, a.normalization, a.output);
     stream.synchronize();
   };
   const std::string size = "compose_canvases: output must have ";

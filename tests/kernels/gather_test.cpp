@@ -83,7 +83,7 @@ class Gather : public test::DeviceTest {
       const auto canvas = poisoned<float>(stream, n * store.height * store.width);
       const auto boxes = poisoned<Box>(stream, slots);
       const auto labels = poisoned<std::int32_t>(stream, slots), counts = poisoned<std::int32_t>(stream, n);
-      gather_canvases(stream, held.view(), request.order, step.data(), request.first_canvas, request.n, normalization,
+      gather_canvases(stream, held.view(), request.order, {step.data(), request.first_canvas}, request.n, normalization,
                       canvas, boxes, labels, counts, request.capacity);
       Words words;
       append_words(words, download(stream, canvas).data(), canvas.size());
@@ -207,9 +207,9 @@ TEST_P(Gather, NormalisesAsCompositionDoes) {
         protocol.inversion = white ? 1.0f : 0.0f;
         const auto step = upload(stream, std::vector<std::uint64_t>{0});
         const Scenes scenes(device(), 1, 0);
-        sample_scenes(stream, protocol, bank, 1, step.data(), 0, scenes.view());
+        sample_scenes(stream, protocol, bank, 1, {step.data(), 0}, scenes.view());
         Buffer<float> output(device(), 64 * 64);
-        compose_canvases(stream, protocol, bank, 1, step.data(), 0, scenes.view(), normalization, output);
+        compose_canvases(stream, protocol, bank, 1, {step.data(), 0}, scenes.view(), normalization, output);
         return download(stream, output);
       });
       const Store store{1, 64, 64, 0, std::vector<std::uint8_t>(composed.size(), white ? 255 : 0), {}, {}, {0}};
@@ -242,7 +242,7 @@ TEST_P(Gather, RefusesWhatDoesNotFit) {
     const Buffer<float> canvas(device(), a.canvas);
     const Buffer<Box> boxes(device(), a.boxes);
     const Buffer<std::int32_t> labels(device(), a.labels), counts(device(), a.counts);
-    gather_canvases(stream, store, a.order, step.data(), a.first_canvas, a.n, a.normalization, canvas, boxes, labels,
+    gather_canvases(stream, store, a.order, {step.data(), a.first_canvas}, a.n, a.normalization, canvas, boxes, labels,
                     counts, a.capacity);
     stream.synchronize();
   };

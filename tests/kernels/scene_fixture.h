@@ -72,7 +72,7 @@ class SceneTest : public DeviceTest {
     const DeviceGlyphs bank(stream, glyphs);
     const auto step = upload(stream, std::vector<std::uint64_t>{request.step});
     const Scenes scenes(device(), request.n, protocol.max_glyphs + request.extra_capacity);
-    sample_scenes(stream, protocol, bank.view(), request.key, step.data(), request.first_canvas, scenes.view());
+    sample_scenes(stream, protocol, bank.view(), request.key, {step.data(), request.first_canvas}, scenes.view());
     return fetch(stream, scenes);
   }
 };

@@ -204,7 +204,7 @@ TEST_P(Scene, RefusesWhatBreaksTheContract) {
     SceneView view;
   };
   const auto call = [&](const Arguments& a) {
-    sample_scenes(stream, a.protocol, a.glyphs, 1, step.data(), a.first_canvas, a.view);
+    sample_scenes(stream, a.protocol, a.glyphs, 1, {step.data(), a.first_canvas}, a.view);
     stream.synchronize();
   };
   test::expect_refusals(

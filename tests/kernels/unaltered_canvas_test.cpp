@@ -20,8 +20,8 @@ class UnalteredCanvas : public test::DeviceTest {
       const auto step = upload(stream, std::vector<std::uint64_t>{step_number});
       const Scenes scenes(device(), n, protocol.max_glyphs);
       const Buffer<std::uint8_t> canvases(device(), std::size_t(n) * protocol.height * protocol.width);
-      sample_scenes(stream, protocol, bank.view(), key, step.data(), first_canvas, scenes.view());
-      compose_canvases(stream, protocol, bank.view(), key, step.data(), first_canvas, scenes.view(), canvases);
+      sample_scenes(stream, protocol, bank.view(), key, {step.data(), first_canvas}, scenes.view());
+      compose_canvases(stream, protocol, bank.view(), key, {step.data(), first_canvas}, scenes.view(), canvases);
       return download(stream, canvases);
     });
   }
