@@ -86,8 +86,9 @@ TEST_P(CellClasses, OutputsThatAreNotNumbersAreNeverTheHighestButAtFirstPlace) {
 
 TEST_P(CellClasses, RefusesWhatDoesNotFit) {
   Stream stream(device());
-  const Buffer<float> predictions(device(), 2 * 4 * 15);
-  const Buffer<std::int32_t> cell_object(device(), 8), labels(device(), 6);
+  const auto predictions = upload(stream, std::vector<float>(2 * 4 * 15));
+  const auto cell_object = upload(stream, std::vector<std::int32_t>(8)),
+             labels = upload(stream, std::vector<std::int32_t>(6));
   const Buffer<CellClassCounts> counts(device(), 2);
   struct Arguments {
     GridHead head;
