@@ -1,13 +1,14 @@
 // Conversion of dtype and layout, for data that enters or leaves the network (images of a caller, weights of a
 // checkpoint). Floor: each element is read once and written once.
 #include "device/kernel.h"
-#include "kernels/bfloat16.h"
+#include "kernels/pack.h"
 #if GRIDSPOT_HOST_PASS
 #include "kernels/convert.h"
 #endif
 
 namespace gridspot {
 
+// A thread takes a pack of eight elements.
 template <class From, class To>
 struct Convert {
   static constexpr int max_block_threads = 256;
@@ -16,8 +17,10 @@ struct Convert {
   std::size_t count;
 
   __device__ void operator()() const {
-    const std::size_t i = global_thread();
-    if (i < count) output[i] = from_float<To>(to_float(input[i]));
+    const std::size_t first = global_thread() * pack_width;
+    if (first >= count) return;
+    const int length = pack_length(count, first);
+    store_pack(output + first, length, load_pack(input + first, length));
   }
 };
 
@@ -46,7 +49,8 @@ template <class From, class To>
 void convert_elements(Stream& stream, DeviceSpan<const From> input, DeviceSpan<To> output) {
   require(input.size == output.size,
           "convert: input has " + std::to_string(input.size) + " elements, output " + std::to_string(output.size));
-  launch_1d(stream, input.size, Convert<From, To>{input.data, output.data, input.size});
+  launch_1d(stream, input.size / pack_width + (input.size % pack_width != 0),
+            Convert<From, To>{input.data, output.data, input.size});
 }
 }  // namespace
 

@@ -4,6 +4,7 @@
 // A block takes a canvas, a thread every 64th cell. Their partial sums are added in the order of the threads.
 #include "device/kernel.h"
 #include "gridspot/box.h"
+#include "kernels/bfloat16.h"
 #include "kernels/box_loss.h"
 #include "kernels/grid_math.h"
 #include "kernels/iou.h"
@@ -32,39 +33,41 @@ __host__ __device__ inline LogitLoss binary_cross_entropy(float logit, bool targ
 
 // The class losses of a cell. Each returns the loss and writes `scale` times its gradient.
 
-__host__ __device__ inline float cross_entropy(const float* logits, int classes, int label, float scale,
-                                               float* gradient) {
+template <class T>
+__host__ __device__ inline float cross_entropy(const float* logits, int classes, int label, float scale, T* gradient) {
   float largest = logits[0];
   for (int i = 1; i < classes; ++i) largest = fmaxf(largest, logits[i]);
   float sum = 0;
-  for (int i = 0; i < classes; ++i) sum += gradient[i] = expf(logits[i] - largest);
-  for (int i = 0; i < classes; ++i) gradient[i] = scale * (gradient[i] / sum - (i == label ? 1.0f : 0.0f));
+  for (int i = 0; i < classes; ++i) sum += expf(logits[i] - largest);
+  for (int i = 0; i < classes; ++i)
+    gradient[i] = from_float<T>(scale * (expf(logits[i] - largest) / sum - (i == label ? 1.0f : 0.0f)));
   if (label < 0 || label >= classes) return nanf("");
   return logf(sum) - (logits[label] - largest);
 }
 
+template <class T>
 __host__ __device__ inline float squared_class_error(const float* outputs, int classes, int label, float scale,
-                                                     float* gradient) {
+                                                     T* gradient) {
   const float share = 1.0f / static_cast<float>(classes);
   float sum = 0;
   for (int i = 0; i < classes; ++i) {
     const float error = outputs[i] - (i == label ? 1.0f : 0.0f);
     sum += error * error;
-    gradient[i] = 2.0f * share * scale * error;
+    gradient[i] = from_float<T>(2.0f * share * scale * error);
   }
   return share * sum;
 }
 
 /// `present(i)`: whether class i is in the cell.
-template <class Present>
+template <class Present, class T>
 __device__ inline float multi_label_bce(const float* logits, int classes, const Present& present, float scale,
-                                        float* gradient) {
+                                        T* gradient) {
   const float share = 1.0f / static_cast<float>(classes);
   float sum = 0;
   for (int i = 0; i < classes; ++i) {
     const LogitLoss bce = binary_cross_entropy(logits[i], present(i));
     sum += bce.loss;
-    gradient[i] = share * scale * bce.gradient;
+    gradient[i] = from_float<T>(share * scale * bce.gradient);
   }
   return share * sum;
 }
@@ -73,6 +76,8 @@ struct LossTerms {
   float objectness = 0, box = 0, classes = 0;
 };
 
+/// T: of the gradient.
+template <class T>
 struct GridLoss {
   static constexpr int max_block_threads = 64;
   GridHead head;
@@ -83,7 +88,7 @@ struct GridLoss {
   const std::int32_t* cell_object;
   const Box* boxes;
   const std::int32_t* labels;
-  float* gradient;
+  T* gradient;
   float* terms;
 
   /// A box with a NaN is chosen, so that the NaN shows in the loss.
@@ -104,7 +109,7 @@ struct GridLoss {
   }
 
   /// Writes the gradient of all five outputs of each predictor; the box's are 0.
-  __device__ float objectness_loss(const float* outputs, int responsible, float* slopes) const {
+  __device__ float objectness_loss(const float* outputs, int responsible, T* slopes) const {
     const float share = 1.0f / static_cast<float>(head.slots());
     float sum = 0;
     for (int predictor = 0; predictor < head.predictors; ++predictor) {
@@ -112,27 +117,27 @@ struct GridLoss {
       const float weight = (is_responsible ? settings.objectness_weight : settings.no_object_weight) * share;
       const LogitLoss bce = binary_cross_entropy(outputs[predictor * 5], is_responsible);
       sum += weight * bce.loss;
-      slopes[predictor * 5] = weight * canvas_share * bce.gradient;
-      for (int i = 1; i < 5; ++i) slopes[predictor * 5 + i] = 0;
+      slopes[predictor * 5] = from_float<T>(weight * canvas_share * bce.gradient);
+      for (int i = 1; i < 5; ++i) slopes[predictor * 5 + i] = T{};
     }
     return sum;
   }
 
   /// `outputs` and `slopes` are the responsible predictor's x, y, w, h.
-  __device__ float box_loss(const float* outputs, int row, int column, const Box& object, float* slopes) const {
+  __device__ float box_loss(const float* outputs, int row, int column, const Box& object, T* slopes) const {
     if (settings.box_weight == 0) return 0;
     const DecodedBox decoded = decode_box(head, outputs, row, column);
     const BoxLossValue value = settings.box_loss == BoxLoss::mse ? squared_box_error(decoded.box, object, head.cells)
                                                                  : distance_iou_loss(decoded.box, object);
     const float weight = settings.box_weight * canvas_share;
-    slopes[0] = weight * value.gradient.cx * decoded.slope.cx;
-    slopes[1] = weight * value.gradient.cy * decoded.slope.cy;
-    slopes[2] = weight * value.gradient.w * decoded.slope.w;
-    slopes[3] = weight * value.gradient.h * decoded.slope.h;
+    slopes[0] = from_float<T>(weight * value.gradient.cx * decoded.slope.cx);
+    slopes[1] = from_float<T>(weight * value.gradient.cy * decoded.slope.cy);
+    slopes[2] = from_float<T>(weight * value.gradient.w * decoded.slope.w);
+    slopes[3] = from_float<T>(weight * value.gradient.h * decoded.slope.h);
     return settings.box_weight * value.loss;
   }
 
-  __device__ float class_loss(const float* outputs, int label, float* slopes) const {
+  __device__ float class_loss(const float* outputs, int label, T* slopes) const {
     if (settings.class_weight == 0) return no_class_loss(slopes);
     const float scale = settings.class_weight * canvas_share;
     if (head.class_loss == ClassLoss::cross_entropy)
@@ -151,22 +156,22 @@ struct GridLoss {
     return false;
   }
 
-  __device__ float labels_loss(const float* outputs, std::size_t canvas, int row, int column, float* slopes) const {
+  __device__ float labels_loss(const float* outputs, std::size_t canvas, int row, int column, T* slopes) const {
     if (settings.class_weight == 0) return no_class_loss(slopes);
     const auto present = [&](int label) { return is_in_cell(canvas, label, row, column); };
     return settings.class_weight *
            multi_label_bce(outputs, head.classes, present, settings.class_weight * canvas_share, slopes);
   }
 
-  __device__ float no_class_loss(float* slopes) const {
-    for (int i = 0; i < head.classes; ++i) slopes[i] = 0;
+  __device__ float no_class_loss(T* slopes) const {
+    for (int i = 0; i < head.classes; ++i) slopes[i] = T{};
     return 0;
   }
 
   __device__ void add_cell(std::size_t canvas, int cell, LossTerms& sum) const {
     const std::size_t place = canvas * head.cells * head.cells + cell;
     const float* outputs = predictions + place * head.channels();
-    float* slopes = gradient + place * head.channels();
+    T* slopes = gradient + place * head.channels();
     const int row = cell / head.cells, column = cell % head.cells, object = cell_object[place];
     if (!head.classifies_only()) add_box(canvas, row, column, object, outputs, slopes, sum);
     outputs += head.predictors * 5;
@@ -179,7 +184,7 @@ struct GridLoss {
       sum.classes += class_loss(outputs, labels[canvas * capacity + object], slopes);
   }
 
-  __device__ void add_box(std::size_t canvas, int row, int column, int object, const float* outputs, float* slopes,
+  __device__ void add_box(std::size_t canvas, int row, int column, int object, const float* outputs, T* slopes,
                           LossTerms& sum) const {
     if (object < 0) {
       sum.objectness += objectness_loss(outputs, -1, slopes);
@@ -214,7 +219,8 @@ struct GridLoss {
   }
 };
 
-GRIDSPOT_KERNEL(GridLoss)
+GRIDSPOT_KERNEL(GridLoss<float>)
+GRIDSPOT_KERNEL(GridLoss<bfloat16>)
 
 #if GRIDSPOT_HOST_PASS
 namespace {
@@ -223,12 +229,12 @@ void require_weight(const char* name, float weight) {
     throw InvalidInput(std::string("grid_loss: ") + name + " must be finite and not negative, it is " +
                        std::to_string(weight));
 }
-}  // namespace
 
-void grid_loss(Stream& stream, const GridHead& head, const LossSettings& settings, int n, int capacity, int batch,
-               DeviceSpan<const float> predictions, DeviceSpan<const std::int32_t> cell_object,
-               DeviceSpan<const Box> boxes, DeviceSpan<const std::int32_t> labels, DeviceSpan<float> gradient,
-               DeviceSpan<float> terms) {
+template <class T>
+void launch_loss(Stream& stream, const GridHead& head, const LossSettings& settings, int n, int capacity, int batch,
+                 DeviceSpan<const float> predictions, DeviceSpan<const std::int32_t> cell_object,
+                 DeviceSpan<const Box> boxes, DeviceSpan<const std::int32_t> labels, DeviceSpan<T> gradient,
+                 DeviceSpan<float> terms) {
   const char* caller = "grid_loss";
   require_head(caller, head);
   require_weight("objectness_weight", settings.objectness_weight);
@@ -246,10 +252,25 @@ void grid_loss(Stream& stream, const GridHead& head, const LossSettings& setting
   require_elements(caller, "gradient", gradient.size, predictions.size);
   require_elements(caller, "terms", terms.size, count * 3);
   const auto threads =
-      static_cast<unsigned>(std::min<std::size_t>(GridLoss::max_block_threads, (cells + 31) / 32 * 32));
+      static_cast<unsigned>(std::min<std::size_t>(GridLoss<T>::max_block_threads, (cells + 31) / 32 * 32));
   launch(stream, {.grid = {blocks_for(count, 1)}, .block = {threads}, .shared_bytes = 3 * threads * sizeof(float)},
-         GridLoss{head, settings, capacity, 1.0f / static_cast<float>(batch), predictions.data, cell_object.data,
-                  boxes.data, labels.data, gradient.data, terms.data});
+         GridLoss<T>{head, settings, capacity, 1.0f / static_cast<float>(batch), predictions.data, cell_object.data,
+                     boxes.data, labels.data, gradient.data, terms.data});
+}
+}  // namespace
+
+void grid_loss(Stream& stream, const GridHead& head, const LossSettings& settings, int n, int capacity, int batch,
+               DeviceSpan<const float> predictions, DeviceSpan<const std::int32_t> cell_object,
+               DeviceSpan<const Box> boxes, DeviceSpan<const std::int32_t> labels, DeviceSpan<float> gradient,
+               DeviceSpan<float> terms) {
+  launch_loss(stream, head, settings, n, capacity, batch, predictions, cell_object, boxes, labels, gradient, terms);
+}
+
+void grid_loss(Stream& stream, const GridHead& head, const LossSettings& settings, int n, int capacity, int batch,
+               DeviceSpan<const float> predictions, DeviceSpan<const std::int32_t> cell_object,
+               DeviceSpan<const Box> boxes, DeviceSpan<const std::int32_t> labels, DeviceSpan<bfloat16> gradient,
+               DeviceSpan<float> terms) {
+  launch_loss(stream, head, settings, n, capacity, batch, predictions, cell_object, boxes, labels, gradient, terms);
 }
 #endif
 

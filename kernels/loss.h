@@ -4,6 +4,7 @@
 
 #include "device/buffer.h"
 #include "gridspot/box.h"
+#include "kernels/bfloat16.h"
 #include "kernels/grid.h"
 
 namespace gridspot {
@@ -21,10 +22,10 @@ namespace gridspot {
 /// BCE to one-hot; multi_label: mean over classes of the BCE to whether an object of the class is centred in the cell.
 /// A classifier (no predictors) has the class loss alone.
 ///
-/// predictions, gradient: [n, S, S, channels], float32; cell_object: [n, S, S] from encode_targets; boxes, labels:
-/// [n, capacity]. `batch` is the number of canvases of the whole step (n is this shard's). terms: [n, 3], each canvas's
-/// weighted objectness, box and class loss, not divided by batch. Every element of gradient is written: the gradient of
-/// the loss above. Sums run in a fixed order.
+/// predictions, gradient: [n, S, S, channels]; the gradient is float32 or the same values rounded to bfloat16;
+/// cell_object: [n, S, S] from encode_targets; boxes, labels: [n, capacity]. `batch` is the number of canvases of the
+/// whole step (n is this shard's). terms: [n, 3], each canvas's weighted objectness, box and class loss, not divided by
+/// batch. Every element of gradient is written: the gradient of the loss above. Sums run in a fixed order.
 ///
 /// Finite predictions give no NaN. A NaN in an objectness logit, or anywhere in a cell with an object, reaches the
 /// terms of its canvas (as far as their weights are not 0), and so does a label beyond the classes under cross entropy;
@@ -33,6 +34,10 @@ namespace gridspot {
 void grid_loss(Stream& stream, const GridHead& head, const LossSettings& settings, int n, int capacity, int batch,
                DeviceSpan<const float> predictions, DeviceSpan<const std::int32_t> cell_object,
                DeviceSpan<const Box> boxes, DeviceSpan<const std::int32_t> labels, DeviceSpan<float> gradient,
+               DeviceSpan<float> terms);
+void grid_loss(Stream& stream, const GridHead& head, const LossSettings& settings, int n, int capacity, int batch,
+               DeviceSpan<const float> predictions, DeviceSpan<const std::int32_t> cell_object,
+               DeviceSpan<const Box> boxes, DeviceSpan<const std::int32_t> labels, DeviceSpan<bfloat16> gradient,
                DeviceSpan<float> terms);
 
 }  // namespace gridspot

@@ -49,7 +49,7 @@ class Worker {
         stream_(device),
         feed_(make_test_feed(device, canvases, {network.spec().mean, network.spec().deviation})),
         detector_(network, device, canvases_at_once, settings.detection),
-        weights_(upload(stream_, weights)),
+        weights_(stream_, weights, settings.detection.precision),
         cell_object_(device, std::size_t(canvases_at_once) * head_.cells * head_.cells),
         collisions_(device, canvases_at_once),
         unplaced_(device, canvases_at_once),
@@ -107,7 +107,7 @@ class Worker {
   Stream stream_;
   std::unique_ptr<CanvasFeed> feed_;
   Detector detector_;
-  Buffer<float> weights_;
+  DeviceWeights weights_;
   Buffer<std::int32_t> cell_object_, collisions_, unplaced_;
   Buffer<CellClassCounts> cells_;
   Buffer<std::uint64_t> step_, first_;

@@ -21,6 +21,11 @@ void check(const ConvolutionShape& shape) {
               std::to_string(shape.height) + " x " + std::to_string(shape.width));
 }
 
+void check(const BlockOptions& options, Activation activation) {
+  require(!options.float_output || activation == Activation::none,
+          "a block whose output stays float32 under bf16 cannot have an activation");
+}
+
 }  // namespace
 
 int preferred_group([[maybe_unused]] Device device, int channels) {
@@ -33,6 +38,7 @@ int preferred_group([[maybe_unused]] Device device, int channels) {
 std::unique_ptr<Block> make_convolution(Device device, const ConvolutionShape& shape, Activation activation,
                                         const BlockOptions& options) {
   check(shape);
+  check(options, activation);
   if (device.kind == DeviceKind::cpu) {
 #if GRIDSPOT_WITH_ONEDNN
     return onednn::make_convolution(shape, activation, options);
@@ -51,6 +57,7 @@ std::unique_ptr<Block> make_product(Device device, const ProductShape& shape, Ac
                                     const BlockOptions& options) {
   require(shape.batch >= 1 && shape.inputs >= 1 && shape.outputs >= 1,
           "a product's batch, inputs and outputs must be positive");
+  check(options, activation);
   if (device.kind == DeviceKind::cpu) {
 #if GRIDSPOT_WITH_ONEDNN
     return onednn::make_product(shape, activation, options);

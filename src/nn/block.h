@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <memory>
 
-#include "device/buffer.h"
+#include "nn/tensor_span.h"
 
 namespace gridspot {
 
@@ -21,9 +21,17 @@ constexpr float negative_slope(Activation activation) {
   return activation == Activation::none ? 1.0f : activation == Activation::relu ? 0.0f : leaky_slope;
 }
 
-/// tf32: products of CUDA's tensor cores may round their factors to 10 bits of mantissa. The CPU always computes in
-/// fp32.
-enum class Precision { fp32, tf32 };
+/// How a network computes; sums are float32 in each.
+/// tf32: products of CUDA's tensor cores may round their factors to 10 bits of mantissa; the CPU computes in fp32.
+/// bf16: activations, their gradients and the weights that products take are bfloat16; biases and the gradients of
+/// parameters are float32. CPUs without instructions for it (AVX512_BF16, AMX) widen every operand to float32 first,
+/// which gives the same numbers and takes longer than fp32.
+enum class Precision { fp32, tf32, bf16 };
+
+/// Of activations and of the weights as products take them.
+constexpr DType activation_dtype(Precision precision) {
+  return precision == Precision::bf16 ? DType::bfloat16 : DType::float32;
+}
 
 /// input: batch x height x width x input_channels; weights [filters, size, size, input_channels]; bias [filters];
 /// output: batch x output_height x output_width x filters. Zeros pad every side by `padding`.
@@ -42,32 +50,38 @@ struct ProductShape {
 struct BlockOptions {
   bool training = true;        ///< backward will be called
   bool input_gradient = true;  ///< backward writes the gradient of the input; the first layer needs none
-  bool masks_gradient = true;  ///< of convolutions; else output_gradient is already that before the activation
+  bool masks_gradient = true;  ///< else output_gradient is already that before the activation
   bool deterministic = true;   ///< the same bits on every run on the same device
   Precision precision = Precision::tf32;
+  bool float_output = false;  ///< the output is float32 under bf16 too, its gradient is not; without an activation only
   int input_group = 0, output_group = 0;  ///< of a convolution's activations; 0 is all channels
+
+  [[nodiscard]] constexpr DType dtype() const { return activation_dtype(precision); }
+  [[nodiscard]] constexpr DType output_dtype() const { return float_output ? DType::float32 : dtype(); }
 };
 
 /// The group that the device's convolutions prefer for activations of so many channels; `channels` where that is
 /// channels-last.
 int preferred_group(Device device, int channels);
 
+/// Untyped tensors have the dtype BlockOptions::dtype(), the output output_dtype(). Others are refused (InvalidInput).
 class Block {
  public:
   virtual ~Block() = default;
 
   struct Forward {
-    DeviceSpan<const float> input, weights, bias;
-    DeviceSpan<float> output;
+    ConstTensorSpan input, weights;
+    DeviceSpan<const float> bias;
+    TensorSpan output;
     DeviceSpan<std::byte> workspace;
   };
   /// output = activation(input * weights + bias).
   virtual void forward(Stream& stream, const Forward& arguments) = 0;
 
   struct Backward {
-    DeviceSpan<const float> input, output, weights;
-    DeviceSpan<float> output_gradient;  ///< may be overwritten
-    DeviceSpan<float> input_gradient;   ///< empty where BlockOptions::input_gradient is off
+    ConstTensorSpan input, output, weights;
+    TensorSpan output_gradient;  ///< may be overwritten
+    TensorSpan input_gradient;   ///< empty where BlockOptions::input_gradient is off
     DeviceSpan<float> weight_gradient, bias_gradient;
     DeviceSpan<std::byte> workspace;
   };

@@ -5,7 +5,9 @@
 #include <cuda_runtime_api.h>
 
 #include <array>
+#include <limits>
 #include <map>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
@@ -80,8 +82,8 @@ class ConvolutionPass : public Pass {
   void run(Stream& stream, const Operands& operands) override {
     const cudnnHandle_t handle = thread_handle(planned_with_->device())->get();
     check(cudnnSetStream(handle, static_cast<cudaStream_t>(stream.native())), "cudnnSetStream", object_);
-    pointers_[first_operand] = const_cast<float*>(operands.first);
-    pointers_[second_operand] = const_cast<float*>(operands.second);
+    pointers_[first_operand] = const_cast<void*>(operands.first);
+    pointers_[second_operand] = const_cast<void*>(operands.second);
     pointers_[bias_operand] = const_cast<float*>(operands.bias);
     pointers_[result_operand] = operands.result;
     check(graph_->execute(handle, pointers_, operands.workspace), name_, object_);
@@ -110,7 +112,7 @@ class Planner {
   Planner(Target target, const ConvolutionShape& shape, const BlockOptions& options)
       : object_(describe(shape)), options_(options), target_(std::move(target)) {
     for (const Dimensions& d : {input_dimensions(shape), weight_dimensions(shape), output_dimensions(shape)})
-      tensor_bytes_ += d[0] * d[1] * d[2] * d[3] * std::int64_t(sizeof(float));
+      tensor_bytes_ += d[0] * d[1] * d[2] * d[3] * std::int64_t(size_of(options.dtype()));
   }
 
   /// The pass with the engine that cuDNN holds to be the fastest; null, with the reason kept, where it has none.
@@ -123,6 +125,15 @@ class Planner {
     if (auto pass = best(make_graph())) return pass;
     if (auto pass = attempt(make_graph(), frontend::HeurMode_t::FALLBACK)) return pass;
     throw DeviceError("cuDNN has no engine for the " + object_ + refusals_);
+  }
+
+  /// A pass that gives float32 of operands in another dtype: `make_graph` of the types, or where cuDNN has no fast
+  /// engine for it, of uniform types, and its `elements` results widened.
+  template <class MakeGraph>
+  std::unique_ptr<Pass> widening(const MakeGraph& make_graph, TensorTypes types, std::size_t elements) {
+    if (types.operand == frontend::DataType_t::FLOAT) return any([&] { return make_graph(types); });
+    if (auto pass = best(make_graph(types))) return pass;
+    return widened(any([&] { return make_graph(types.uniform()); }), elements);
   }
 
   [[nodiscard]] const std::vector<PlannedPass>& planned() const { return planned_; }
@@ -162,11 +173,12 @@ class Planner {
     using Note = frontend::NumericalNote_t;
     // float32 tensors with float32 sums still leave an engine the choice to round its factors: to half precision, which
     // nobody asked for, or to TF32, which is what an engine on tensor cores does with them. Sums and differences in
-    // another basis (Winograd, FFT) lose digits too.
+    // another basis (Winograd, FFT) lose digits too, of bfloat16 more than it can spare.
     std::vector<Note> unwanted{Note::DOWN_CONVERT_INPUTS, Note::REDUCED_PRECISION_REDUCTION};
-    if (options_.precision == Precision::fp32)
-      unwanted.insert(unwanted.end(), {Note::TENSOR_CORE, Note::FFT, Note::WINOGRAD, Note::WINOGRAD_TILE_4x4,
-                                       Note::WINOGRAD_TILE_6x6, Note::WINOGRAD_TILE_13x13});
+    if (options_.precision == Precision::fp32) unwanted.push_back(Note::TENSOR_CORE);
+    if (options_.precision != Precision::tf32)
+      unwanted.insert(unwanted.end(), {Note::FFT, Note::WINOGRAD, Note::WINOGRAD_TILE_4x4, Note::WINOGRAD_TILE_6x6,
+                                       Note::WINOGRAD_TILE_13x13});
     if (options_.deterministic) unwanted.push_back(Note::NONDETERMINISTIC);
     graph.deselect_numeric_notes(unwanted);
     // Faster engines that lay out everything anew are not worth more than a few copies of the block's tensors.
@@ -182,16 +194,29 @@ class Planner {
   std::vector<PlannedPass> planned_;
 };
 
+Extents extents_of(const ConvolutionShape& s) {
+  return {.input = std::size_t(s.batch) * s.height * s.width * s.input_channels,
+          .weights = std::size_t(s.filters) * s.size * s.size * s.input_channels,
+          .rows = std::size_t(s.batch) * s.output_height() * s.output_width(),
+          .channels = s.filters};
+}
+
 Passes plan_passes(Planner& planner, const ConvolutionShape& shape, Activation activation,
                    const BlockOptions& options) {
+  const TensorTypes types(options);
+  const Extents extents = extents_of(shape);
+  const auto forward = [&](TensorTypes wanted) { return plain_forward_graph(shape, wanted); };
+  const auto backward_weights = [&](TensorTypes wanted) { return backward_weights_graph(shape, wanted); };
   Passes passes;
-  passes.forward = planner.best(fused_forward_graph(shape, activation));
+  passes.forward = planner.best(fused_forward_graph(shape, activation, types));
   passes.fused = passes.forward != nullptr;
-  if (!passes.fused) passes.forward = planner.any([&] { return plain_forward_graph(shape); });
-  passes.masks_gradient = options.masks_gradient;
-  if (options.training) passes.backward_weights = planner.any([&] { return backward_weights_graph(shape); });
+  if (!passes.fused && options.float_output)
+    passes.forward = planner.widening(forward, types, extents.rows * extents.channels);
+  else if (!passes.fused)
+    passes.forward = planner.any([&] { return forward(types); });
+  if (options.training) passes.backward_weights = planner.widening(backward_weights, types, extents.weights);
   if (options.training && options.input_gradient)
-    passes.backward_data = planner.any([&] { return backward_data_graph(shape); });
+    passes.backward_data = planner.any([&] { return backward_data_graph(shape, types); });
   return passes;
 }
 
@@ -201,18 +226,30 @@ void require_channels_last(const ConvolutionShape& shape, const BlockOptions& op
           "on CUDA the activations of a convolution are channels-last, not in groups of channels");
 }
 
+/// The product that a convolution of single pixels is. Of bfloat16 factors cuBLASLt can write float32, which few of
+/// cuDNN's engines can.
+std::optional<ProductShape> as_product(const ConvolutionShape& s) {
+  const std::size_t pixels = std::size_t(s.batch) * s.height * s.width;
+  if (s.size != 1 || s.stride != 1 || pixels > std::size_t(std::numeric_limits<int>::max())) return std::nullopt;
+  return ProductShape{static_cast<int>(pixels), s.input_channels, s.filters};
+}
+
 }  // namespace
 
-std::vector<GraphResult> validate_convolution_graphs(const ConvolutionShape& shape, Activation activation) {
+std::vector<GraphResult> validate_convolution_graphs(const ConvolutionShape& shape, Activation activation,
+                                                     const BlockOptions& options) {
+  const TensorTypes types(options);
   std::vector<PassGraph> passes;
-  passes.push_back(fused_forward_graph(shape, activation));
-  passes.push_back(plain_forward_graph(shape));
-  passes.push_back(backward_weights_graph(shape));
-  passes.push_back(backward_data_graph(shape));
+  passes.push_back(fused_forward_graph(shape, activation, types));
+  passes.push_back(plain_forward_graph(shape, types));
+  passes.push_back(backward_weights_graph(shape, types));
+  passes.push_back(backward_data_graph(shape, types));
   std::vector<GraphResult> results;
   for (const PassGraph& pass : passes) {
     check(pass.graph->validate(), pass.name, describe(shape));
-    results.push_back({pass.name, pass.result->get_dim(), pass.result->get_stride()});
+    const bool is_float = pass.result->get_data_type() == frontend::DataType_t::FLOAT;
+    results.push_back(
+        {pass.name, pass.result->get_dim(), pass.result->get_stride(), is_float ? DType::float32 : DType::bfloat16});
   }
   return results;
 }
@@ -230,13 +267,11 @@ std::vector<PlannedPass> plan_convolution_without_device(const std::string& desc
 std::unique_ptr<Block> make_convolution(Device device, const ConvolutionShape& shape, Activation activation,
                                         const BlockOptions& options) {
   require_channels_last(shape, options);
+  if (const auto product = as_product(shape); product && options.precision == Precision::bf16)
+    return cuda::make_product(device, *product, activation, options);
   use_device(device);
   Planner planner({thread_handle(device), nullptr}, shape, options);
-  const Extents extents{.input = std::size_t(shape.batch) * shape.height * shape.width * shape.input_channels,
-                        .weights = std::size_t(shape.filters) * shape.size * shape.size * shape.input_channels,
-                        .rows = std::size_t(shape.batch) * shape.output_height() * shape.output_width(),
-                        .channels = shape.filters};
-  return std::make_unique<CudaBlock>(device, describe(shape), extents, activation,
+  return std::make_unique<CudaBlock>(device, describe(shape), extents_of(shape), activation, options,
                                      plan_passes(planner, shape, activation, options));
 }
 

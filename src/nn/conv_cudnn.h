@@ -12,11 +12,13 @@ namespace gridspot::cuda {
 struct GraphResult {
   std::string graph;
   std::vector<std::int64_t> dimensions, strides;
+  DType dtype = DType::float32;
 };
 
 /// Builds every graph that make_convolution() may hand to cuDNN for this block and has cudnn-frontend validate it.
 /// Throws DeviceError with its text.
-std::vector<GraphResult> validate_convolution_graphs(const ConvolutionShape& shape, Activation activation);
+std::vector<GraphResult> validate_convolution_graphs(const ConvolutionShape& shape, Activation activation,
+                                                     const BlockOptions& options);
 
 struct PlannedPass {
   std::string graph, engine;

@@ -25,6 +25,23 @@ using Dimensions = std::vector<std::int64_t>;
 /// The operands of Pass::run() as the graphs know them.
 enum Operand : std::int64_t { first_operand = 1, second_operand, bias_operand, result_operand };
 
+/// The dtypes of a block's tensors. Its bias is float32.
+struct TensorTypes {
+  frontend::DataType_t operand, output, weight_gradient = frontend::DataType_t::FLOAT;
+
+  explicit TensorTypes(const BlockOptions& options)
+      : operand(named(options.dtype())), output(named(options.output_dtype())) {}
+  static frontend::DataType_t named(DType dtype) {
+    return dtype == DType::float32 ? frontend::DataType_t::FLOAT : frontend::DataType_t::BFLOAT16;
+  }
+  /// Every result in the dtype of the operands, which more engines can write.
+  [[nodiscard]] TensorTypes uniform() const {
+    TensorTypes types = *this;
+    types.output = types.weight_gradient = operand;
+    return types;
+  }
+};
+
 /// A graph with the tensor that it writes.
 struct PassGraph {
   const char* name;
@@ -39,10 +56,10 @@ inline Dimensions output_dimensions(const ConvolutionShape& s) {
 }
 inline Dimensions channels_last(const Dimensions& d) { return {d[1] * d[2] * d[3], 1, d[1] * d[3], d[1]}; }
 
-inline PassGraph empty_graph(const char* name) {
+inline PassGraph empty_graph(const char* name, TensorTypes types) {
   auto graph = std::make_unique<Graph>();
   graph->set_name(name)
-      .set_io_data_type(frontend::DataType_t::FLOAT)
+      .set_io_data_type(types.operand)
       .set_intermediate_data_type(frontend::DataType_t::FLOAT)
       .set_compute_data_type(frontend::DataType_t::FLOAT);
   return {name, std::move(graph), nullptr};
@@ -56,8 +73,8 @@ inline Tensor add_tensor(Graph& graph, Operand operand, const char* name, const 
                           .set_stride(channels_last(dimensions)));
 }
 
-inline void set_result(PassGraph& pass, Tensor tensor) {
-  tensor->set_output(true).set_uid(result_operand);
+inline void set_result(PassGraph& pass, Tensor tensor, frontend::DataType_t type) {
+  tensor->set_output(true).set_uid(result_operand).set_data_type(type);
   pass.result = std::move(tensor);
 }
 
@@ -75,47 +92,48 @@ inline Tensor add_convolution(Graph& graph, const ConvolutionShape& shape) {
   return graph.conv_fprop(input, weights, convolution_attributes<frontend::graph::Conv_fprop_attributes>(shape));
 }
 
-inline PassGraph plain_forward_graph(const ConvolutionShape& shape) {
-  PassGraph pass = empty_graph("forward");
-  set_result(pass, add_convolution(*pass.graph, shape));
+inline PassGraph plain_forward_graph(const ConvolutionShape& shape, TensorTypes types) {
+  PassGraph pass = empty_graph("forward", types);
+  set_result(pass, add_convolution(*pass.graph, shape), types.output);
   return pass;
 }
 
-inline PassGraph fused_forward_graph(const ConvolutionShape& shape, Activation activation) {
+inline PassGraph fused_forward_graph(const ConvolutionShape& shape, Activation activation, TensorTypes types) {
   using frontend::PointwiseMode_t;
   using frontend::graph::Pointwise_attributes;
-  PassGraph pass = empty_graph("fused forward");
+  PassGraph pass = empty_graph("fused forward", types);
   Tensor value = add_convolution(*pass.graph, shape);
   const Tensor bias = add_tensor(*pass.graph, bias_operand, "bias", {1, shape.filters, 1, 1});
+  bias->set_data_type(frontend::DataType_t::FLOAT);
   value = pass.graph->pointwise(value, bias, Pointwise_attributes().set_mode(PointwiseMode_t::ADD));
   if (activation != Activation::none) {
     auto rectify = Pointwise_attributes().set_mode(PointwiseMode_t::RELU_FWD);
     if (activation == Activation::leaky) rectify.set_relu_lower_clip_slope(negative_slope(activation));
     value = pass.graph->pointwise(value, rectify);
   }
-  set_result(pass, value);
+  set_result(pass, value, types.output);
   return pass;
 }
 
-inline PassGraph backward_weights_graph(const ConvolutionShape& shape) {
-  PassGraph pass = empty_graph("backward weights");
+inline PassGraph backward_weights_graph(const ConvolutionShape& shape, TensorTypes types) {
+  PassGraph pass = empty_graph("backward weights", types);
   const Tensor input = add_tensor(*pass.graph, first_operand, "input", input_dimensions(shape));
   const Tensor gradient = add_tensor(*pass.graph, second_operand, "output gradient", output_dimensions(shape));
   const Tensor result =
       pass.graph->conv_wgrad(gradient, input, convolution_attributes<frontend::graph::Conv_wgrad_attributes>(shape));
   result->set_dim(weight_dimensions(shape));
-  set_result(pass, result);
+  set_result(pass, result, types.weight_gradient);
   return pass;
 }
 
-inline PassGraph backward_data_graph(const ConvolutionShape& shape) {
-  PassGraph pass = empty_graph("backward data");
+inline PassGraph backward_data_graph(const ConvolutionShape& shape, TensorTypes types) {
+  PassGraph pass = empty_graph("backward data", types);
   const Tensor gradient = add_tensor(*pass.graph, first_operand, "output gradient", output_dimensions(shape));
   const Tensor weights = add_tensor(*pass.graph, second_operand, "weights", weight_dimensions(shape));
   const Tensor result =
       pass.graph->conv_dgrad(gradient, weights, convolution_attributes<frontend::graph::Conv_dgrad_attributes>(shape));
   result->set_dim(input_dimensions(shape));
-  set_result(pass, result);
+  set_result(pass, result, types.operand);
   return pass;
 }
 

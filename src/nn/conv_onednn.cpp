@@ -10,14 +10,14 @@ using dnnl::memory;
 using Tag = memory::format_tag;
 
 /// The format of a tensor [batch, channels / group, height, width, group].
-memory::desc activation_format(const memory::dims& dims, int group) {
+memory::desc activation_format(const memory::dims& dims, int group, memory::data_type type = memory::data_type::f32) {
   const auto channels = dims[1];
   const bool grouped = group == 8 || group == 16;
   require(group == 0 || group == channels || (grouped && channels % group == 0),
           "oneDNN cannot take " + std::to_string(channels) + " channels in groups of " + std::to_string(group));
   // One channel is the same memory in either order; oneDNN's kernels for few channels ask for this one.
   const Tag tag = channels == 1 ? Tag::nchw : !grouped ? Tag::nhwc : group == 8 ? Tag::nChw8c : Tag::nChw16c;
-  return {dims, memory::data_type::f32, tag};
+  return {dims, type, tag};
 }
 
 /// The dimensions of a convolution's tensors, in oneDNN's order.
@@ -33,9 +33,11 @@ struct Dimensions {
         window{{s.stride, s.stride}, {s.padding, s.padding}} {}
 
   /// oneDNN chooses the formats of activations and weights.
-  [[nodiscard]] Formats any() const {
-    constexpr auto f32 = memory::data_type::f32;
-    return {{input, f32, Tag::any}, {weights, f32, Tag::any}, {bias, f32, Tag::x}, {output, f32, Tag::any}};
+  [[nodiscard]] Formats any(const TensorTypes& types) const {
+    return {{input, types.operand, Tag::any},
+            {weights, types.weights, Tag::any},
+            {bias, memory::data_type::f32, Tag::x},
+            {output, types.output, Tag::any}};
   }
 };
 
@@ -45,6 +47,44 @@ std::string name_of(const ConvolutionShape& s) {
          " filters of size " + std::to_string(s.size);
 }
 
+std::unique_ptr<Block> plan_convolution(const ConvolutionShape& shape, Activation activation,
+                                        const BlockOptions& options) {
+  return planned(name_of(shape), [&]() -> std::unique_ptr<Block> {
+    const Dimensions dimensions(shape);
+    const Window& window = dimensions.window;
+    const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+    const auto outer = [&](const TensorTypes& types) {
+      return Formats{activation_format(dimensions.input, options.input_group, types.operand),
+                     {dimensions.weights, types.weights, Tag::ohwi},
+                     {dimensions.bias, memory::data_type::f32, Tag::x},
+                     activation_format(dimensions.output, options.output_group, types.output)};
+    };
+    const auto kind = options.training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
+    const auto forward = [&](const TensorTypes& types) {
+      return describe_forward(engine, kind, dimensions.any(types), window, attributes(activation));
+    };
+    const auto backward_weights = [&](const TensorTypes& types) {
+      const auto hint = forward(backward_data_types(options));
+      return backward_weights_pass(
+          engine, describe_backward_weights(engine, dimensions.any(types), window, hint, attributes()), outer(types));
+    };
+    const auto backward_data = [&](const TensorTypes& types) {
+      return backward_data_pass(
+          engine, describe_backward_data(engine, dimensions.any(types), window, forward(types), attributes()),
+          outer(types));
+    };
+    Passes passes;
+    passes.forward = forward_pass(engine, forward(forward_types(options)), outer(forward_types(options)));
+    if (options.training && !options.input_gradient && options.dtype() == DType::float32 && StemGradient::fits(shape))
+      passes.stem = std::make_unique<StemGradient>(shape, options.masks_gradient ? negative_slope(activation) : 1,
+                                                   options.output_group);
+    else if (options.training)
+      passes.backward_weights = backward_weights(backward_weights_types(options));
+    if (options.training && options.input_gradient) passes.backward_data = backward_data(backward_data_types(options));
+    return std::make_unique<OnednnBlock>(std::move(passes), activation, options);
+  });
+}
+
 }  // namespace
 
 int preferred_group(int channels) {
@@ -52,9 +92,9 @@ int preferred_group(int channels) {
   return planned(name_of(probe), [&] {
     const Dimensions dimensions(probe);
     const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-    const auto chosen =
-        describe_forward(engine, dnnl::prop_kind::forward_training, dimensions.any(), dimensions.window, attributes())
-            .dst_desc();
+    const auto chosen = describe_forward(engine, dnnl::prop_kind::forward_training, dimensions.any(forward_types({})),
+                                         dimensions.window, attributes())
+                            .dst_desc();
     for (const int group : {8, 16})
       if (channels % group == 0 && chosen == activation_format(dimensions.output, group)) return group;
     return channels;
@@ -63,30 +103,12 @@ int preferred_group(int channels) {
 
 std::unique_ptr<Block> make_convolution(const ConvolutionShape& shape, Activation activation,
                                         const BlockOptions& options) {
-  return planned(name_of(shape), [&] {
-    const Dimensions dimensions(shape);
-    const Window& window = dimensions.window;
-    const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-    const Formats any = dimensions.any();
-    const Formats outer{activation_format(dimensions.input, options.input_group),
-                        {dimensions.weights, memory::data_type::f32, Tag::ohwi},
-                        any.bias,
-                        activation_format(dimensions.output, options.output_group)};
-    const auto kind = options.training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
-    const auto forward = describe_forward(engine, kind, any, window, attributes(activation));
-    const float slope = options.masks_gradient ? negative_slope(activation) : 1;
-    Passes passes;
-    passes.forward = forward_pass(engine, forward, outer);
-    if (options.training && !options.input_gradient && StemGradient::fits(shape))
-      passes.stem = std::make_unique<StemGradient>(shape, slope, options.output_group);
-    else if (options.training)
-      passes.backward_weights =
-          backward_weights_pass(engine, describe_backward_weights(engine, any, window, forward, attributes()), outer);
-    if (options.training && options.input_gradient)
-      passes.backward_data =
-          backward_data_pass(engine, describe_backward_data(engine, any, window, forward, attributes()), outer);
-    return std::make_unique<OnednnBlock>(std::move(passes), slope);
-  });
+  const auto pixels = std::size_t(shape.batch) * shape.output_height() * shape.output_width();
+  const BlockSizes sizes{.input = std::size_t(shape.batch) * shape.height * shape.width * shape.input_channels,
+                         .weights = std::size_t(shape.filters) * shape.size * shape.size * shape.input_channels,
+                         .output = pixels * shape.filters};
+  return native_or_emulated(sizes, activation, options,
+                            [&](const BlockOptions& wanted) { return plan_convolution(shape, activation, wanted); });
 }
 
 }  // namespace gridspot::onednn

@@ -18,10 +18,10 @@ class Pass {
   Pass& operator=(const Pass&) = delete;
 
   struct Operands {
-    const float* first = nullptr;
-    const float* second = nullptr;
+    const void* first = nullptr;
+    const void* second = nullptr;
     const float* bias = nullptr;  ///< of a fused forward pass
-    float* result = nullptr;
+    void* result = nullptr;
     void* workspace = nullptr;
   };
   /// Enqueues result = first * second (with bias and activation where they are fused).
@@ -29,12 +29,14 @@ class Pass {
   [[nodiscard]] virtual std::size_t workspace_bytes() const = 0;
 };
 
+/// A pass with a result of `elements` float32, which `pass` gives in bfloat16.
+std::unique_ptr<Pass> widened(std::unique_ptr<Pass> pass, std::size_t elements);
+
 /// forward: (input, weights, bias) to output; backward_weights: (input, output gradient) to weight gradient;
 /// backward_data: (output gradient, weights) to input gradient. What the options do not ask for is null.
 struct Passes {
   std::unique_ptr<Pass> forward, backward_weights, backward_data;
-  bool fused = false;          ///< forward adds the bias and applies the activation
-  bool masks_gradient = true;  ///< see BlockOptions
+  bool fused = false;  ///< forward adds the bias and applies the activation
 };
 
 /// Elements of a block's tensors; the output is [rows, channels].
@@ -43,11 +45,12 @@ struct Extents {
   int channels = 0;
 };
 
-/// Takes tensors aligned to 16 bytes: the libraries choose kernels that load four floats at once.
+/// Takes tensors aligned to 16 bytes: the libraries choose kernels that load as much at once.
 class CudaBlock : public Block {
  public:
   /// `name` describes the block in messages.
-  CudaBlock(Device device, std::string name, const Extents& extents, Activation activation, Passes passes);
+  CudaBlock(Device device, std::string name, const Extents& extents, Activation activation, const BlockOptions& options,
+            Passes passes);
 
   void forward(Stream& stream, const Forward& arguments) override;
   void backward(Stream& stream, const Backward& arguments) override;
@@ -61,6 +64,7 @@ class CudaBlock : public Block {
   std::string name_;
   Extents extents_;
   float slope_;
+  BlockOptions options_;
   Passes passes_;
   std::size_t workspace_bytes_;
 };

@@ -16,8 +16,7 @@ Detector::Detector(const Network& network, Device device, int batch, const Detec
   require(!head_.classifies_only(), "network '" + network.spec().name + "' is a classifier: it finds no boxes");
 }
 
-DetectionsView Detector::run(Stream& stream, DeviceSpan<const float> weights, DeviceSpan<const float> input,
-                             StageClock* clock) {
+DetectionsView Detector::run(Stream& stream, const NetworkWeights& weights, ConstTensorSpan input, StageClock* clock) {
   timed(clock, Stage::forward, stream, [&] { predictions_ = executor_.forward(stream, weights, input); });
   timed(clock, Stage::decode, stream, [&] {
     decode_grid(stream, head_, batch(), settings_.score_threshold, predictions_, boxes_, scores_, classes_);

@@ -20,10 +20,9 @@ class Detector {
   /// Throws InvalidInput for a classifier.
   Detector(const Network& network, Device device, int batch, const DetectionSettings& settings);
 
-  /// weights: the network's flat buffer. input: [batch, height, width, channels], normalised. Enqueues; the view holds
-  /// until the next call.
-  DetectionsView run(Stream& stream, DeviceSpan<const float> weights, DeviceSpan<const float> input,
-                     StageClock* clock = nullptr);
+  /// weights: the network's flat buffer. input: [batch, height, width, channels], normalised; float32, under bf16
+  /// bfloat16 as well. Enqueues; the view holds until the next call.
+  DetectionsView run(Stream& stream, const NetworkWeights& weights, ConstTensorSpan input, StageClock* clock = nullptr);
 
   /// The network's output of the last run: [batch, cells, cells, channels].
   [[nodiscard]] DeviceSpan<const float> predictions() const { return predictions_; }

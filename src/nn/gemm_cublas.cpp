@@ -15,7 +15,7 @@ namespace gridspot::cuda {
 namespace {
 
 constexpr std::size_t most_workspace_bytes = std::size_t(32) << 20;  // what cuBLAS asks for on Hopper
-constexpr std::uint32_t alignment = 16;                              // what CudaBlock checks
+constexpr std::uint32_t alignment = 16;  // of the tensors, what CudaBlock checks; that of rows follows from the layouts
 
 void check(cublasStatus_t status, const char* what, const std::string& object) {
   if (status != CUBLAS_STATUS_SUCCESS)
@@ -38,6 +38,7 @@ Handle make_handle(Device device) {
 /// A row-major matrix in memory; `transposed` says how it enters the column-major product.
 struct Matrix {
   int rows = 0, columns = 0;
+  DType dtype = DType::float32;
   bool transposed = false;
 };
 
@@ -62,8 +63,8 @@ class ProductPass : public Pass {
   void run(Stream& stream, const Operands& operands) override {
     if (has_bias_) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, operands.bias);
     const float one = 1, zero = 0;
-    const float* left = left_ == Left::first ? operands.first : operands.second;
-    const float* right = left_ == Left::first ? operands.second : operands.first;
+    const void* left = left_ == Left::first ? operands.first : operands.second;
+    const void* right = left_ == Left::first ? operands.second : operands.first;
     check(cublasLtMatmul(handle_.get(), &operation_, &one, left, &left_layout_, right, &right_layout_, &zero,
                          operands.result, &result_layout_, operands.result, &result_layout_, &algorithm_,
                          operands.workspace, workspace_bytes_, static_cast<cudaStream_t>(stream.native())),
@@ -80,8 +81,11 @@ class ProductPass : public Pass {
     set(CUBLASLT_MATMUL_DESC_TRANSA, task.left.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
     set(CUBLASLT_MATMUL_DESC_TRANSB, task.right.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
     set(CUBLASLT_MATMUL_DESC_EPILOGUE, task.epilogue);
-    // The choice of an algorithm reads off this address, which is never followed, how the bias is aligned.
-    if (has_bias_) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, std::uintptr_t(alignment));
+    if (has_bias_) {
+      // The choice of an algorithm reads off this address, which is never followed, how the bias is aligned.
+      set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, std::uintptr_t(alignment));
+      set(CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, std::int32_t(CUDA_R_32F));
+    }
     describe_layout(left_layout_, task.left);
     describe_layout(right_layout_, task.right);
     describe_layout(result_layout_, task.result);
@@ -94,7 +98,8 @@ class ProductPass : public Pass {
   }
 
   void describe_layout(cublasLtMatrixLayoutOpaque_t& layout, const Matrix& matrix) const {
-    check(cublasLtMatrixLayoutInit(&layout, CUDA_R_32F, matrix.columns, matrix.rows, matrix.columns),
+    const cudaDataType_t type = matrix.dtype == DType::float32 ? CUDA_R_32F : CUDA_R_16BF;
+    check(cublasLtMatrixLayoutInit(&layout, type, matrix.columns, matrix.rows, matrix.columns),
           "cublasLtMatrixLayoutInit", object_);
   }
 
@@ -162,13 +167,17 @@ std::unique_ptr<Block> make_product(Device device, const ProductShape& shape, Ac
   const auto plan = [&](const Task& task, Left left) {
     return ProductPass::plan(handle, object, task, left, options.precision);
   };
-  const auto as_is = [](int rows, int columns) { return Matrix{rows, columns, false}; };
-  const auto transposed = [](int rows, int columns) { return Matrix{rows, columns, true}; };
+  const DType dtype = options.dtype();
+  const Matrix input{shape.batch, shape.inputs, dtype}, weights{shape.outputs, shape.inputs, dtype},
+      output{shape.batch, shape.outputs, options.output_dtype()}, output_gradient{shape.batch, shape.outputs, dtype},
+      weight_gradient{shape.outputs, shape.inputs, DType::float32};
+  const auto transposed = [](Matrix matrix) {
+    matrix.transposed = true;
+    return matrix;
+  };
 
   Passes passes;
-  Task forward{.left = transposed(shape.outputs, shape.inputs),
-               .right = as_is(shape.batch, shape.inputs),
-               .result = as_is(shape.batch, shape.outputs)};
+  Task forward{.left = transposed(weights), .right = input, .result = output};
   if (const auto epilogue = fused_epilogue(activation)) {
     Task fused = forward;
     fused.epilogue = *epilogue;
@@ -177,22 +186,17 @@ std::unique_ptr<Block> make_product(Device device, const ProductShape& shape, Ac
   }
   if (!passes.forward) passes.forward = planned(plan(forward, Left::second), "forward", object);
   if (options.training)
-    passes.backward_weights = planned(plan({.left = as_is(shape.batch, shape.inputs),
-                                            .right = transposed(shape.batch, shape.outputs),
-                                            .result = as_is(shape.outputs, shape.inputs)},
-                                           Left::first),
-                                      "backward weights", object);
+    passes.backward_weights =
+        planned(plan({.left = input, .right = transposed(output_gradient), .result = weight_gradient}, Left::first),
+                "backward weights", object);
   if (options.training && options.input_gradient)
-    passes.backward_data = planned(plan({.left = as_is(shape.outputs, shape.inputs),
-                                         .right = as_is(shape.batch, shape.outputs),
-                                         .result = as_is(shape.batch, shape.inputs)},
-                                        Left::second),
+    passes.backward_data = planned(plan({.left = weights, .right = output_gradient, .result = input}, Left::second),
                                    "backward data", object);
   const Extents extents{.input = std::size_t(shape.batch) * shape.inputs,
                         .weights = std::size_t(shape.outputs) * shape.inputs,
                         .rows = std::size_t(shape.batch),
                         .channels = shape.outputs};
-  return std::make_unique<CudaBlock>(device, object, extents, activation, std::move(passes));
+  return std::make_unique<CudaBlock>(device, object, extents, activation, options, std::move(passes));
 }
 
 }  // namespace gridspot::cuda

@@ -11,7 +11,7 @@
 namespace gridspot {
 namespace {
 
-constexpr std::size_t alignment = 4;  // elements: 16 bytes, which vector loads and cuDNN's tensors want
+constexpr std::size_t alignment = 8;  // elements: 16 bytes of bfloat16, which vector loads and cuDNN's tensors want
 
 std::size_t aligned(std::size_t count) { return (count + alignment - 1) / alignment * alignment; }
 

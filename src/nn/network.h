@@ -27,7 +27,7 @@ class Network {
   [[nodiscard]] const std::vector<NetworkLayer>& layers() const { return layers_; }
   /// In the order of the flat buffer: weight and bias of each layer that has them.
   [[nodiscard]] const std::vector<Parameter>& parameters() const { return parameters_; }
-  /// Elements of the flat buffer. Each parameter starts at a multiple of 4; the gaps are zero in weights and in
+  /// Elements of the flat buffer. Each parameter starts at a multiple of 8; the gaps are zero in weights and in
   /// gradients.
   [[nodiscard]] std::size_t buffer_size() const { return buffer_size_; }
   /// Where the head's parameters begin in the flat buffer; before it lie those of the backbone.

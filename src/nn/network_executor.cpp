@@ -6,6 +6,7 @@
 
 #include "gridspot/error.h"
 #include "kernels/average_pool.h"
+#include "kernels/convert.h"
 #include "kernels/max_pool.h"
 
 namespace gridspot {
@@ -22,7 +23,8 @@ struct Step {
   int input_group = 0, output_group = 0;  ///< see block.h
   std::unique_ptr<Block> block;           ///< of layers with parameters
   ParameterPlace place;
-  Buffer<float> output;  ///< kept for backward; empty where activations share buffers
+  DType output_dtype = DType::float32;
+  Buffer<std::byte> output;  ///< kept for backward; empty where activations share buffers
   Buffer<std::uint8_t> choice;
 };
 
@@ -52,10 +54,15 @@ void choose_groups(Device device, std::vector<Step>& steps) {
   }
 }
 
+Activation activation_of(const NetworkLayer& layer) {
+  if (const auto* convolution = std::get_if<ConvolutionLayer>(&layer.spec)) return convolution->activation;
+  const auto* product = std::get_if<FullyConnectedLayer>(&layer.spec);
+  return product ? product->activation : Activation::none;
+}
+
 /// The negative slope of the activation whose derivative the max pool behind it takes along (see max_pool_backward).
 float slope_before(const std::vector<Step>& steps, std::size_t pool) {
-  const auto* layer = pool == 0 ? nullptr : std::get_if<ConvolutionLayer>(&steps[pool - 1].layer.spec);
-  return layer == nullptr ? 1 : negative_slope(layer->activation);
+  return pool == 0 ? 1 : negative_slope(activation_of(steps[pool - 1].layer));
 }
 
 PoolShape pool_shape(const Step& step, int batch) {
@@ -68,9 +75,18 @@ PoolShape pool_shape(const Step& step, int batch) {
 
 struct NetworkExecutor::Implementation {
   Implementation(const Network& network, Device on, int batch_size, const ExecutorOptions& wanted)
-      : device(on), batch(batch_size), options(wanted), buffer_size(network.buffer_size()) {
+      : device(on),
+        batch(batch_size),
+        options(wanted),
+        dtype(activation_dtype(wanted.precision)),
+        buffer_size(network.buffer_size()) {
     require(batch >= 1, "the batch must be at least 1, it is " + std::to_string(batch));
-    for (const auto& layer : network.layers()) steps.emplace_back().layer = layer;
+    for (const auto& layer : network.layers()) {
+      Step& step = steps.emplace_back();
+      step.layer = layer;
+      step.output_dtype = dtype;
+    }
+    steps.back().output_dtype = DType::float32;
     choose_groups(device, steps);
     first_head = network.spec().backbone.size();
     head_offset = network.head_offset();
@@ -111,6 +127,7 @@ struct NetworkExecutor::Implementation {
                                        .masks_gradient = i + 1 == steps.size() || !is_max_pool(steps[i + 1].layer),
                                        .deterministic = options.deterministic,
                                        .precision = options.precision,
+                                       .float_output = i + 1 == steps.size(),
                                        .input_group = step.input_group,
                                        .output_group = step.output_group};
       if (const auto* convolution = std::get_if<ConvolutionLayer>(&step.layer.spec))
@@ -130,82 +147,127 @@ struct NetworkExecutor::Implementation {
     return Buffer<T>(device, count);
   }
 
+  std::size_t output_bytes(const Step& step) const { return elements(step.layer.output) * size_of(step.output_dtype); }
+  /// Whether forward rounds an input of float32.
+  bool rounds_input() const { return dtype == DType::bfloat16 && !options.training; }
+
   void allocate() {
-    std::size_t largest = 0, largest_choice = 0, workspace_bytes = 0;
+    std::size_t largest = rounds_input() ? elements(steps[0].layer.input) * size_of(dtype) : 0;
+    std::size_t largest_choice = 0, workspace_bytes = 0;
     for (auto& step : steps) {
-      const std::size_t count = elements(step.layer.output);
+      const std::size_t bytes = output_bytes(step);
       const bool chooses = is_max_pool(step.layer);
-      largest = std::max(largest, count);
-      if (chooses) largest_choice = std::max(largest_choice, count);
+      largest = std::max(largest, bytes);
+      if (chooses) largest_choice = std::max(largest_choice, elements(step.layer.output));
       if (step.block) workspace_bytes = std::max(workspace_bytes, step.block->workspace_bytes());
       if (!options.training) continue;
-      step.output = planned<float>("activations of " + step.layer.name, count);
-      if (chooses) step.choice = planned<std::uint8_t>("choices of " + step.layer.name, count);
+      step.output = planned<std::byte>("activations of " + step.layer.name, bytes);
+      if (chooses) step.choice = planned<std::uint8_t>("choices of " + step.layer.name, elements(step.layer.output));
     }
     const std::string shared = options.training ? "gradients, buffer " : "activations, buffer ";
     for (std::size_t i = 0; i < shared_buffers.size(); ++i)
-      shared_buffers[i] = planned<float>(shared + std::to_string(i + 1), largest);
+      shared_buffers[i] = planned<std::byte>(shared + std::to_string(i + 1), largest);
     if (!options.training) shared_choice = planned<std::uint8_t>("choices", largest_choice);
     workspace = planned<std::byte>("workspace", workspace_bytes);
   }
 
-  DeviceSpan<float> output_of(std::size_t i) const {
+  TensorSpan output_of(std::size_t i) const {
     const Step& step = steps[i];
-    return options.training ? step.output.span() : shared_buffers[i % 2].span().subspan(0, elements(step.layer.output));
+    const Buffer<std::byte>& buffer = options.training ? step.output : shared_buffers[i % 2];
+    return {buffer.data(), elements(step.layer.output), step.output_dtype};
   }
   DeviceSpan<std::uint8_t> choice_of(const Step& step) const {
     return options.training ? step.choice.span() : shared_choice.span().subspan(0, elements(step.layer.output));
   }
-  DeviceSpan<const float> input_of(std::size_t i) const { return i == 0 ? input : output_of(i - 1); }
+  ConstTensorSpan input_of(std::size_t i) const { return i == 0 ? input : output_of(i - 1); }
+  TensorSpan input_gradient_of(std::size_t i) const {
+    return {shared_buffers[i % 2].data(), elements(steps[i].layer.input), dtype};
+  }
 
-  void forward(Stream& stream, DeviceSpan<const float> weights, std::size_t i) {
+  void require_weights(const NetworkWeights& weights, const char* caller) const {
+    require_that(weights.master.size == buffer_size, caller,
+                 ": the weights do not have the size of the network's flat buffer");
+    require_that(dtype == DType::float32 || weights.rounded.size == buffer_size, caller,
+                 ": bf16 needs the weights rounded to bfloat16 too");
+  }
+  ConstTensorSpan weights_of(const Step& step, const NetworkWeights& weights) const {
+    const ConstTensorSpan all =
+        dtype == DType::float32 ? ConstTensorSpan(weights.master) : ConstTensorSpan(weights.rounded);
+    return all.subspan(step.place.weight, step.place.weight_size);
+  }
+
+  /// Keeps the view. What forward rounds lies where the second layer will write.
+  void take_input(Stream& stream, ConstTensorSpan given) {
+    require_that(given.size == elements(steps[0].layer.input),
+                 "forward: the input does not have the size of the batch");
+    if (rounds_input() && given.dtype == DType::float32) {
+      const DeviceSpan rounded(reinterpret_cast<bfloat16*>(shared_buffers[1].data()), given.size);
+      convert(stream, given.as<float>("the input"), rounded);
+      given = rounded;
+    }
+    given.require_dtype("forward: the input", dtype);
+    input = given;
+  }
+
+  void forward(Stream& stream, const NetworkWeights& weights, std::size_t i) {
     const Step& step = steps[i];
     const auto from = input_of(i);
     const auto to = output_of(i);
     const ImageShape &in = step.layer.input, &out = step.layer.output;
     if (step.block) {
       const ParameterPlace& p = step.place;
-      step.block->forward(stream, {from, weights.subspan(p.weight, p.weight_size), weights.subspan(p.bias, p.bias_size),
-                                   to, workspace.span()});
-    } else if (is_max_pool(step.layer)) {
-      max_pool<float>(stream, pool_shape(step, batch), from, to, choice_of(step));
-    } else {
-      adaptive_average_pool<float>(stream, batch * (in.channels / step.input_group), in.height, in.width,
-                                   step.input_group, out.height, out.width, from, to);
+      step.block->forward(
+          stream, {from, weights_of(step, weights), weights.master.subspan(p.bias, p.bias_size), to, workspace.span()});
+      return;
     }
+    with_type_of(dtype, [&]<class T>(std::type_identity<T>) {
+      const auto input_values = from.as<T>("input");
+      const auto output_values = to.as<T>("output");
+      if (is_max_pool(step.layer))
+        max_pool<T>(stream, pool_shape(step, batch), input_values, output_values, choice_of(step));
+      else
+        adaptive_average_pool<T>(stream, batch * (in.channels / step.input_group), in.height, in.width,
+                                 step.input_group, out.height, out.width, input_values, output_values);
+    });
   }
 
-  void backward(Stream& stream, DeviceSpan<const float> weights, std::size_t i, DeviceSpan<float> output_gradient,
-                DeviceSpan<float> input_gradient, DeviceSpan<float> gradient) {
+  void backward(Stream& stream, const NetworkWeights& weights, std::size_t i, TensorSpan output_gradient,
+                TensorSpan input_gradient, DeviceSpan<float> gradient) {
     const Step& step = steps[i];
     const ImageShape &in = step.layer.input, &out = step.layer.output;
     if (step.block) {
       const ParameterPlace& p = step.place;
       step.block->backward(
-          stream, {input_of(i), step.output, weights.subspan(p.weight, p.weight_size), output_gradient, input_gradient,
+          stream, {input_of(i), output_of(i), weights_of(step, weights), output_gradient, input_gradient,
                    gradient.subspan(p.weight, p.weight_size), gradient.subspan(p.bias, p.bias_size), workspace.span()});
-    } else if (is_max_pool(step.layer)) {
-      max_pool_backward<float>(stream, pool_shape(step, batch), step.choice, step.output, slope_before(steps, i),
-                               output_gradient, input_gradient);
-    } else {
-      adaptive_average_pool_backward<float>(stream, batch * (in.channels / step.input_group), in.height, in.width,
-                                            step.input_group, out.height, out.width, output_gradient, input_gradient);
+      return;
     }
+    with_type_of(dtype, [&]<class T>(std::type_identity<T>) {
+      const auto from = output_gradient.as<T>("output_gradient");
+      const auto to = input_gradient.as<T>("input_gradient");
+      if (is_max_pool(step.layer))
+        max_pool_backward<T>(stream, pool_shape(step, batch), step.choice, output_of(i).as<T>("output"),
+                             slope_before(steps, i), from, to);
+      else
+        adaptive_average_pool_backward<T>(stream, batch * (in.channels / step.input_group), in.height, in.width,
+                                          step.input_group, out.height, out.width, from, to);
+    });
   }
 
   Device device;
   int batch;
   ExecutorOptions options;
+  DType dtype;  ///< of activations and their gradients
   std::size_t buffer_size;
   std::vector<Step> steps;
   std::size_t first_head = 0, head_offset = 0;
   std::size_t first_trained = 0;                          ///< before it, nobody needs a gradient
   std::vector<std::pair<std::size_t, std::size_t>> gaps;  ///< offset and size, between the parameters
-  std::array<Buffer<float>, 2> shared_buffers;
+  std::array<Buffer<std::byte>, 2> shared_buffers;
   Buffer<std::uint8_t> shared_choice;
   Buffer<std::byte> workspace;
   std::vector<PlannedBuffer> plan;
-  DeviceSpan<const float> input;  ///< of the last forward
+  ConstTensorSpan input;  ///< of the last forward
 };
 
 NetworkExecutor::NetworkExecutor(const Network& network, Device device, int batch, const ExecutorOptions& options)
@@ -216,33 +278,30 @@ NetworkExecutor& NetworkExecutor::operator=(NetworkExecutor&&) noexcept = defaul
 
 int NetworkExecutor::batch() const { return implementation_->batch; }
 
-DeviceSpan<const float> NetworkExecutor::forward(Stream& stream, DeviceSpan<const float> weights,
-                                                 DeviceSpan<const float> input) {
+DeviceSpan<const float> NetworkExecutor::forward(Stream& stream, const NetworkWeights& weights, ConstTensorSpan input) {
   Implementation& self = *implementation_;
-  require(weights.size == self.buffer_size, "forward: the weights do not have the size of the network's flat buffer");
-  require(input.size == self.elements(self.steps[0].layer.input),
-          "forward: the input does not have the size of the batch");
-  self.input = input;
+  self.require_weights(weights, "forward");
+  self.take_input(stream, input);
   for (std::size_t i = 0; i < self.steps.size(); ++i) self.forward(stream, weights, i);
-  return self.output_of(self.steps.size() - 1);
+  return self.output_of(self.steps.size() - 1).as<float>("the output");
 }
 
-void NetworkExecutor::backward(Stream& stream, DeviceSpan<const float> weights, DeviceSpan<float> output_gradient,
+void NetworkExecutor::backward(Stream& stream, const NetworkWeights& weights, TensorSpan output_gradient,
                                DeviceSpan<float> gradient, TrainedPart part) {
   Implementation& self = *implementation_;
   require(self.options.training, "backward: the executor was not built for training");
   require(self.input.data != nullptr, "backward: there was no forward before");
-  require(weights.size == self.buffer_size && gradient.size == self.buffer_size,
-          "backward: weights or gradient do not have the size of the network's flat buffer");
+  self.require_weights(weights, "backward");
+  require(gradient.size == self.buffer_size,
+          "backward: the gradient does not have the size of the network's flat buffer");
   require(output_gradient.size == self.elements(self.steps.back().layer.output),
           "backward: the output's gradient does not have the size of the output");
+  output_gradient.require_dtype("backward: the output's gradient", self.dtype);
   const std::size_t end =
       part == TrainedPart::head ? std::max(self.first_head, self.first_trained) : self.first_trained;
   for (std::size_t i = self.steps.size(); i-- > end;) {
     const bool needed = i > self.first_trained;
-    const auto input_gradient =
-        needed ? self.shared_buffers[i % 2].span().subspan(0, self.elements(self.steps[i].layer.input))
-               : DeviceSpan<float>();
+    const auto input_gradient = needed ? self.input_gradient_of(i) : TensorSpan();
     self.backward(stream, weights, i, output_gradient, input_gradient, gradient);
     output_gradient = input_gradient;
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "nn/network.h"
+#include "nn/network_weights.h"
 
 namespace gridspot {
 
@@ -18,7 +19,9 @@ struct ExecutorOptions {
   Precision precision = Precision::tf32;
 };
 
-/// Used by one thread at a time, on streams of its device. Keeps no reference to the network.
+/// Used by one thread at a time, on streams of its device. Keeps no reference to the network. Activations and their
+/// gradients have the dtype activation_dtype(precision); what the network puts out, and the gradients of parameters,
+/// are float32 always.
 class NetworkExecutor {
  public:
   NetworkExecutor(const Network& network, Device device, int batch, const ExecutorOptions& options = {});
@@ -29,14 +32,16 @@ class NetworkExecutor {
   [[nodiscard]] int batch() const;
 
   /// weights: the network's flat buffer; input: [batch, height, width, channels]. Returns [batch, cells, cells,
-  /// channels], which holds until the next forward. Enqueues only; allocates nothing.
-  DeviceSpan<const float> forward(Stream& stream, DeviceSpan<const float> weights, DeviceSpan<const float> input);
+  /// channels], which holds until the next forward. Enqueues only; allocates nothing. Without training, bf16 takes an
+  /// input of float32 too, and rounds it.
+  DeviceSpan<const float> forward(Stream& stream, const NetworkWeights& weights, ConstTensorSpan input);
 
   /// After a forward with the same weights, whose input must still be there. output_gradient (of the size of forward's
-  /// result) is overwritten. Writes every element of `gradient`, which has the layout of the weights; with the head
-  /// alone, the backbone's elements are left as they are. Throws InvalidInput unless built for training.
-  void backward(Stream& stream, DeviceSpan<const float> weights, DeviceSpan<float> output_gradient,
-                DeviceSpan<float> gradient, TrainedPart part = TrainedPart::all);
+  /// result and the dtype of activations) is overwritten. Writes every element of `gradient`, which has the layout of
+  /// the weights; with the head alone, the backbone's elements are left as they are. Throws InvalidInput unless built
+  /// for training.
+  void backward(Stream& stream, const NetworkWeights& weights, TensorSpan output_gradient, DeviceSpan<float> gradient,
+                TrainedPart part = TrainedPart::all);
 
   /// One line of the memory plan.
   struct PlannedBuffer {

@@ -61,6 +61,30 @@ inline dnnl::primitive_attr attributes(Activation activation = Activation::none)
   return result;
 }
 
+inline dnnl::memory::data_type data_type(DType dtype) {
+  return dtype == DType::float32 ? dnnl::memory::data_type::f32 : dnnl::memory::data_type::bf16;
+}
+
+/// Whether the processor multiplies bfloat16; oneDNN has no primitives for it on those before, or slow ones.
+inline bool multiplies_bfloat16() {
+  constexpr auto wanted = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);  // later ones have its bits
+  return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & wanted) == wanted;
+}
+
+/// The dtypes of a pass's tensors. A bias and its gradient are float32.
+struct TensorTypes {
+  dnnl::memory::data_type operand, weights, output;
+};
+inline TensorTypes forward_types(const BlockOptions& options) {
+  return {data_type(options.dtype()), data_type(options.dtype()), data_type(options.output_dtype())};
+}
+inline TensorTypes backward_weights_types(const BlockOptions& options) {
+  return {data_type(options.dtype()), dnnl::memory::data_type::f32, data_type(options.dtype())};
+}
+inline TensorTypes backward_data_types(const BlockOptions& options) {
+  return {data_type(options.dtype()), data_type(options.dtype()), data_type(options.dtype())};
+}
+
 /// The formats of the four tensors of a convolution or product.
 struct Formats {
   dnnl::memory::desc input, weights, bias, output;

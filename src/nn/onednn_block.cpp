@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/bfloat16.h"
+
 namespace gridspot::onednn {
 namespace {
 
@@ -20,13 +22,6 @@ void execute(const dnnl::primitive& primitive, const dnnl::stream& stream, std::
              const char* what) {
   check(dnnl_primitive_execute(primitive.get(), stream.get(), static_cast<int>(arguments.size()), arguments.data()),
         what);
-}
-
-/// The activation's derivative, read off its output: gradient *= output > 0 ? 1 : slope.
-void mask_gradient(DeviceSpan<const float> output, float slope, DeviceSpan<float> gradient) {
-  const float* __restrict values = output.data;
-  float* __restrict masked = gradient.data;
-  for (std::size_t i = 0; i < gradient.size; ++i) masked[i] = values[i] > 0 ? masked[i] : slope * masked[i];
 }
 
 }  // namespace
@@ -94,7 +89,20 @@ void Pass::run(std::byte* workspace, std::span<const void* const> inputs, std::s
     if (slot.reorder) run_reorder(slot, slot.inner, slot.outer);
 }
 
+void mask_gradient(ConstTensorSpan output, float slope, TensorSpan gradient) {
+  if (slope == 1) return;
+  with_type_of(gradient.dtype, [&]<class T>(std::type_identity<T>) {
+    const T* __restrict values = output.as<T>("output").data;
+    T* __restrict masked = gradient.as<T>("output_gradient").data;
+    for (std::size_t i = 0; i < gradient.size; ++i)
+      masked[i] = to_float(values[i]) > 0 ? masked[i] : from_float<T>(slope * to_float(masked[i]));
+  });
+}
+
 void OnednnBlock::forward(Stream& stream, const Forward& arguments) {
+  arguments.input.require_dtype("input", dtype_);
+  arguments.weights.require_dtype("weights", dtype_);
+  arguments.output.require_dtype("output", output_dtype_);
   stream.submit([this, arguments](Stream&) {
     const void* inputs[] = {arguments.input.data, arguments.weights.data, arguments.bias.data};
     void* outputs[] = {arguments.output.data};
@@ -103,13 +111,17 @@ void OnednnBlock::forward(Stream& stream, const Forward& arguments) {
 }
 
 void OnednnBlock::backward(Stream& stream, const Backward& arguments) {
+  arguments.input.require_dtype("input", dtype_);
+  arguments.weights.require_dtype("weights", dtype_);
+  arguments.output_gradient.require_dtype("output_gradient", dtype_);
+  arguments.input_gradient.require_dtype("input_gradient", dtype_);
   ensure(passes_.stem || passes_.backward_weights, "the block was not built for training");
   stream.submit([this, arguments](Stream&) { run_backward(arguments); });
 }
 
 void OnednnBlock::run_backward(const Backward& arguments) {
   if (passes_.stem) return passes_.stem->run(arguments);
-  if (slope_ != 1) mask_gradient(arguments.output, slope_, arguments.output_gradient);
+  mask_gradient(arguments.output, slope_, arguments.output_gradient);
   {
     const void* inputs[] = {arguments.input.data, arguments.output_gradient.data};
     void* outputs[] = {arguments.weight_gradient.data, arguments.bias_gradient.data};
@@ -126,6 +138,16 @@ std::size_t OnednnBlock::workspace_bytes() const {
   for (const Pass* pass : {passes_.forward.get(), passes_.backward_data.get(), passes_.backward_weights.get()})
     if (pass != nullptr) bytes = std::max(bytes, pass->workspace_bytes());
   return bytes;
+}
+
+std::unique_ptr<Block> native_or_emulated(const BlockSizes& sizes, Activation activation, const BlockOptions& options,
+                                          const std::function<std::unique_ptr<Block>(const BlockOptions&)>& make) {
+  if (options.precision != Precision::bf16) return make(options);
+  try {
+    if (multiplies_bfloat16()) return make(options);
+  } catch (const DeviceError&) {  // not for this shape
+  }
+  return std::make_unique<EmulatedBlock>(make(emulating_options(options)), sizes, activation, options);
 }
 
 }  // namespace gridspot::onednn

@@ -1,10 +1,11 @@
 #pragma once
 // What convolution and product share on the CPU: primitives with the reorders around them, and the block made of three.
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
 
-#include "nn/block.h"
+#include "nn/bfloat16_emulation.h"
 #include "nn/onednn.h"
 #include "nn/stem_gradient.h"
 
@@ -57,10 +58,16 @@ struct Passes {
   std::unique_ptr<StemGradient> stem;  ///< instead of both backward passes
 };
 
+/// The activation's derivative, read off its output: gradient *= output > 0 ? 1 : slope. A slope of 1 reads nothing.
+void mask_gradient(ConstTensorSpan output, float slope, TensorSpan gradient);
+
 class OnednnBlock : public Block {
  public:
-  /// `slope` masks the gradient in backward (see negative_slope); 1 leaves it as it is.
-  OnednnBlock(Passes passes, float slope) : passes_(std::move(passes)), slope_(slope) {}
+  OnednnBlock(Passes passes, Activation activation, const BlockOptions& options)
+      : passes_(std::move(passes)),
+        slope_(options.masks_gradient ? negative_slope(activation) : 1),
+        dtype_(options.dtype()),
+        output_dtype_(options.output_dtype()) {}
 
   void forward(Stream& stream, const Forward& arguments) override;
   void backward(Stream& stream, const Backward& arguments) override;
@@ -70,8 +77,13 @@ class OnednnBlock : public Block {
   void run_backward(const Backward& arguments);
 
   Passes passes_;
-  float slope_;
+  float slope_;  ///< masks the gradient in backward; 1 leaves it as it is
+  DType dtype_, output_dtype_;
 };
+
+/// make(options), or under bf16 a block that emulates it where the processor or oneDNN has nothing for it.
+std::unique_ptr<Block> native_or_emulated(const BlockSizes& sizes, Activation activation, const BlockOptions& options,
+                                          const std::function<std::unique_ptr<Block>(const BlockOptions&)>& make);
 
 // Passes from descriptions of primitives (see onednn.h), whose formats may differ from `outer`.
 

@@ -82,18 +82,20 @@ void StemGradient::run(const Block::Backward& arguments) const {
   const std::size_t output_size = std::size_t(rows) * columns * shape_.filters;
   const std::size_t row_size = std::size_t(columns) * group_;
   const auto row_sums = slope_ == 1 ? sums_of<false> : sums_of<true>;
+  const float* images = arguments.input.as<float>("input").data;
+  const float* gradients = arguments.output_gradient.as<float>("output_gradient").data;
+  const float* outputs = slope_ == 1 ? gradients : arguments.output.as<float>("output").data;
   auto* totals = reinterpret_cast<Sums*>(arguments.workspace.data);
   auto* padded = reinterpret_cast<float*>(totals + shape_.filters / lanes);
   std::fill_n(totals, shape_.filters / lanes, Sums{});
   for (int image = 0; image < shape_.batch; ++image) {
-    pad(arguments.input.data + image * image_size, padded);
+    pad(images + image * image_size, padded);
     for (int filter = 0; filter < shape_.filters; filter += lanes) {
       const std::size_t first = image * output_size + std::size_t(filter / group_) * rows * row_size + filter % group_;
       Sums sums;
       for (int y = 0; y < rows; ++y)
         sums.add(row_sums({padded + std::size_t(y) * shape_.stride * padded_width(), padded_width(), shape_.stride,
-                           columns, arguments.output.data + first + y * row_size,
-                           arguments.output_gradient.data + first + y * row_size, group_, slope_}));
+                           columns, outputs + first + y * row_size, gradients + first + y * row_size, group_, slope_}));
       totals[filter / lanes].add(sums);
     }
   }

@@ -16,7 +16,8 @@ constexpr std::array optimizer_kinds{EnumName{"adamw"sv, OptimizerKind::adamw}, 
 constexpr std::array schedule_kinds{EnumName{"constant"sv, ScheduleKind::constant},
                                     EnumName{"cosine"sv, ScheduleKind::cosine},
                                     EnumName{"one_cycle"sv, ScheduleKind::one_cycle}};
-constexpr std::array precisions{EnumName{"fp32"sv, Precision::fp32}, EnumName{"tf32"sv, Precision::tf32}};
+constexpr std::array precisions{EnumName{"fp32"sv, Precision::fp32}, EnumName{"tf32"sv, Precision::tf32},
+                                EnumName{"bf16"sv, Precision::bf16}};
 
 // Each part of the configuration is listed twice, once for each direction; the round trip is a test.
 
