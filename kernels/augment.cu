@@ -4,6 +4,7 @@
 // A thread computes several pixels of one canvas; the first thread of a block draws the changes for all, and that of a
 // canvas's first block moves its labels, one after the other, since each takes the next free slot.
 #include "device/kernel.h"
+#include "kernels/bfloat16.h"
 #include "kernels/canvas_numbers.h"
 #include "kernels/canvas_store.h"
 #include "kernels/philox.h"
@@ -48,6 +49,7 @@ __device__ inline Layer draw_layer(const Augmentation& augmentation, const Philo
           uniform(draw.z, -augmentation.shift, augmentation.shift)};
 }
 
+template <class T>
 struct AugmentCanvases {
   static constexpr int max_block_threads = 256;
   static constexpr int pixels_per_thread = 16;
@@ -58,7 +60,7 @@ struct AugmentCanvases {
   int capacity;
   unsigned blocks_per_canvas;
   float mean, scale;
-  float* canvas;
+  T* canvas;
   Box* boxes;
   std::int32_t* labels;
   std::int32_t* counts;
@@ -97,7 +99,8 @@ struct AugmentCanvases {
       const int row = pixel / store.width, column = pixel % store.width;
       float value = sample(layers.layer[0], row, column);
       if (layers.count > 1) value += sample(layers.layer[1], row, column);
-      canvas[place * static_cast<std::size_t>(size) + pixel] = (fminf(value, 255.0f) / 255.0f - mean) * scale;
+      canvas[place * static_cast<std::size_t>(size) + pixel] =
+          from_float<T>((fminf(value, 255.0f) / 255.0f - mean) * scale);
     }
   }
 
@@ -135,12 +138,13 @@ struct AugmentCanvases {
   }
 };
 
-GRIDSPOT_KERNEL(AugmentCanvases)
+GRIDSPOT_KERNEL(AugmentCanvases<float>)
+GRIDSPOT_KERNEL(AugmentCanvases<bfloat16>)
 
 #if GRIDSPOT_HOST_PASS
 void augment_canvases(Stream& stream, const CanvasStoreView& store, const GatherOrder& order,
                       const Augmentation& augmentation, CanvasNumbers numbers, int n, Normalization normalization,
-                      DeviceSpan<float> canvas, DeviceSpan<Box> boxes, DeviceSpan<std::int32_t> labels,
+                      TensorSpan canvas, DeviceSpan<Box> boxes, DeviceSpan<std::int32_t> labels,
                       DeviceSpan<std::int32_t> counts, int capacity) {
   constexpr const char* caller = "augment_canvases";
   const auto require_range = [&](const char* name, float value, float most) {
@@ -152,15 +156,17 @@ void augment_canvases(Stream& stream, const CanvasStoreView& store, const Gather
   require_stored_batch(caller, store, order, numbers.first, n, normalization,
                        {canvas.size, boxes.size, labels.size, counts.size}, capacity,
                        augmentation.overlay > 0 ? 2 * store.capacity : store.capacity);
-  using Kernel = AugmentCanvases;
-  const unsigned blocks = blocks_for(std::size_t(store.height) * store.width,
-                                     std::size_t{Kernel::max_block_threads} * Kernel::pixels_per_thread);
-  launch(stream,
-         {.grid = {blocks_for(std::size_t(n) * blocks, 1)},
-          .block = {Kernel::max_block_threads},
-          .shared_bytes = sizeof(Layers)},
-         Kernel{store, order, augmentation, numbers, capacity, blocks, normalization.mean, 1 / normalization.deviation,
-                canvas.data, boxes.data, labels.data, counts.data});
+  with_type_of(canvas.dtype, [&]<class T>(std::type_identity<T>) {
+    using Kernel = AugmentCanvases<T>;
+    const unsigned blocks = blocks_for(std::size_t(store.height) * store.width,
+                                       std::size_t{Kernel::max_block_threads} * Kernel::pixels_per_thread);
+    launch(stream,
+           {.grid = {blocks_for(std::size_t(n) * blocks, 1)},
+            .block = {Kernel::max_block_threads},
+            .shared_bytes = sizeof(Layers)},
+           Kernel{store, order, augmentation, numbers, capacity, blocks, normalization.mean,
+                  1 / normalization.deviation, canvas.as<T>(caller).data, boxes.data, labels.data, counts.data});
+  });
 }
 #endif
 

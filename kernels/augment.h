@@ -5,6 +5,7 @@
 #include "device/buffer.h"
 #include "kernels/canvas.h"
 #include "kernels/canvas_store.h"
+#include "kernels/tensor_span.h"
 
 namespace gridspot {
 
@@ -19,7 +20,7 @@ namespace gridspot {
 /// outside [0, most_shift] or an overlay outside [0, 1].
 void augment_canvases(Stream& stream, const CanvasStoreView& store, const GatherOrder& order,
                       const Augmentation& augmentation, CanvasNumbers numbers, int n, Normalization normalization,
-                      DeviceSpan<float> canvas, DeviceSpan<Box> boxes, DeviceSpan<std::int32_t> labels,
+                      TensorSpan canvas, DeviceSpan<Box> boxes, DeviceSpan<std::int32_t> labels,
                       DeviceSpan<std::int32_t> counts, int capacity);
 
 }  // namespace gridspot

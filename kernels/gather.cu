@@ -5,6 +5,7 @@
 // A thread copies several packs of one canvas; the first block of a canvas also copies its labels. Which item a canvas
 // is takes some thousand instructions in a shuffled order, so one thread of a block finds it for all.
 #include "device/kernel.h"
+#include "kernels/bfloat16.h"
 #include "kernels/canvas_numbers.h"
 #include "kernels/canvas_store.h"
 #include "kernels/pack.h"
@@ -16,6 +17,7 @@
 
 namespace gridspot {
 
+template <class T>
 struct GatherCanvases {
   static constexpr int max_block_threads = 256;
   static constexpr int packs_per_thread = 8;
@@ -25,7 +27,7 @@ struct GatherCanvases {
   int capacity;
   unsigned blocks_per_canvas;
   float mean, scale;
-  float* canvas;
+  T* canvas;
   Box* boxes;
   std::int32_t* labels;
   std::int32_t* counts;
@@ -51,7 +53,7 @@ struct GatherCanvases {
   __device__ void copy_pixels(std::size_t item, std::size_t place, unsigned part) const {
     const std::size_t size = static_cast<std::size_t>(store.height) * store.width;
     const std::uint8_t* from = store.pixels + item * size;
-    float* to = canvas + place * size;
+    T* to = canvas + place * size;
     const std::size_t stride = std::size_t{blocks_per_canvas} * blockDim.x * pack_width;
     for (std::size_t first = (std::size_t{part} * blockDim.x + threadIdx.x) * pack_width; first < size;
          first += stride) {
@@ -77,24 +79,28 @@ struct GatherCanvases {
   }
 };
 
-GRIDSPOT_KERNEL(GatherCanvases)
+GRIDSPOT_KERNEL(GatherCanvases<float>)
+GRIDSPOT_KERNEL(GatherCanvases<bfloat16>)
 
 #if GRIDSPOT_HOST_PASS
 void gather_canvases(Stream& stream, const CanvasStoreView& store, const GatherOrder& order, CanvasNumbers numbers,
-                     int n, Normalization normalization, DeviceSpan<float> canvas, DeviceSpan<Box> boxes,
+                     int n, Normalization normalization, TensorSpan canvas, DeviceSpan<Box> boxes,
                      DeviceSpan<std::int32_t> labels, DeviceSpan<std::int32_t> counts, int capacity) {
-  require_stored_batch("gather_canvases", store, order, numbers.first, n, normalization,
+  constexpr const char* caller = "gather_canvases";
+  require_stored_batch(caller, store, order, numbers.first, n, normalization,
                        {canvas.size, boxes.size, labels.size, counts.size}, capacity, store.capacity);
   const std::size_t places = std::size_t(n), size = std::size_t(store.height) * store.width;
-  using Kernel = GatherCanvases;
-  const unsigned blocks =
-      blocks_for(size, std::size_t{Kernel::max_block_threads} * Kernel::packs_per_thread * pack_width);
-  launch(stream,
-         {.grid = {blocks_for(places * blocks, 1)},
-          .block = {Kernel::max_block_threads},
-          .shared_bytes = order.shuffle ? sizeof(std::uint32_t) : 0},
-         Kernel{store, order, numbers, capacity, blocks, normalization.mean, 1 / normalization.deviation, canvas.data,
-                boxes.data, labels.data, counts.data});
+  with_type_of(canvas.dtype, [&]<class T>(std::type_identity<T>) {
+    using Kernel = GatherCanvases<T>;
+    const unsigned blocks =
+        blocks_for(size, std::size_t{Kernel::max_block_threads} * Kernel::packs_per_thread * pack_width);
+    launch(stream,
+           {.grid = {blocks_for(places * blocks, 1)},
+            .block = {Kernel::max_block_threads},
+            .shared_bytes = order.shuffle ? sizeof(std::uint32_t) : 0},
+           Kernel{store, order, numbers, capacity, blocks, normalization.mean, 1 / normalization.deviation,
+                  canvas.as<T>(caller).data, boxes.data, labels.data, counts.data});
+  });
 }
 #endif
 

@@ -1,8 +1,9 @@
 // The optimiser on the flat parameter buffer: the sum of the shards' gradients with its norm, then one pass that
 // updates weights, moments and the moving average. Called once a step by the trainer. Floor: reduce_gradients reads
 // each shard once and writes the sum; optimizer_step reads the gradient and the mask once, and reads and writes
-// weights, moments and average once.
+// weights, moments and average once; where bf16 wants them it writes the rounded weights too.
 #include "device/kernel.h"
+#include "kernels/bfloat16.h"
 #include "kernels/pack.h"
 #include "kernels/schedule.h"
 #if GRIDSPOT_HOST_PASS
@@ -116,12 +117,15 @@ struct PrepareStep {
 struct UpdateArrays {
   std::size_t parameters;
   float *weights, *moment1, *moment2, *ema;  ///< ema: null where no average is kept
+  bfloat16* rounded;                         ///< null where nobody wants it
   const float* gradient;
   const std::uint8_t* decay_mask;
 };
 
-__device__ __forceinline__ void update_average(const UpdateArrays& arrays, std::size_t first, int length, float decay,
-                                               const Pack& weights) {
+__device__ __forceinline__ void store_weights(const UpdateArrays& arrays, std::size_t first, int length, float decay,
+                                              const Pack& weights) {
+  store_pack(arrays.weights + first, length, weights);
+  if (arrays.rounded != nullptr) store_pack(arrays.rounded + first, length, weights);
   if (arrays.ema == nullptr) return;
   const Pack average = load_pack(arrays.ema + first, length);
   store_pack(arrays.ema + first, length, decay * average + (1 - decay) * weights);
@@ -147,10 +151,9 @@ struct Adam {
     v = beta2 * v + (1 - beta2) * (g * g);
     w = w - w * (f.learning_rate * weight_decay * decays);
     w = w - f.step_size * m / (f.root_scale * square_root(v) + epsilon);
-    store_pack(arrays.weights + first, length, w);
     store_pack(arrays.moment1 + first, length, m);
     store_pack(arrays.moment2 + first, length, v);
-    update_average(arrays, first, length, f.average_decay, w);
+    store_weights(arrays, first, length, f.average_decay, w);
   }
 };
 
@@ -170,9 +173,8 @@ struct Sgd {
     const Pack decays = load_pack(arrays.decay_mask + first, length);
     m = momentum * m + (f.clip * gradient + weight_decay * decays * w);
     w = w - f.learning_rate * m;
-    store_pack(arrays.weights + first, length, w);
     store_pack(arrays.moment1 + first, length, m);
-    update_average(arrays, first, length, f.average_decay, w);
+    store_weights(arrays, first, length, f.average_decay, w);
   }
 };
 
@@ -254,6 +256,7 @@ void optimizer_step(Stream& stream, const OptimizerSettings& settings, const std
   require_elements(who, "moment1", buffers.moment1.size, parameters);
   if (adam) require_elements(who, "moment2", buffers.moment2.size, parameters);
   if (averaged) require_elements(who, "ema", buffers.ema.size, parameters);
+  if (buffers.rounded.size > 0) require_elements(who, "rounded", buffers.rounded.size, parameters);
   require_elements(who, "decay_mask", buffers.decay_mask.size, parameters);
   require_workspace(who, buffers);
 
@@ -266,6 +269,7 @@ void optimizer_step(Stream& stream, const OptimizerSettings& settings, const std
                             buffers.moment1.data,
                             buffers.moment2.data,
                             averaged ? buffers.ema.data : nullptr,
+                            buffers.rounded.size > 0 ? buffers.rounded.data : nullptr,
                             buffers.gradient.data,
                             buffers.decay_mask.data};
   const std::size_t threads = (parameters + pack_width - 1) / pack_width;

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "device/buffer.h"
+#include "kernels/bfloat16.h"
 #include "kernels/schedule.h"
 
 namespace gridspot {
@@ -26,6 +27,7 @@ struct OptimizerSettings {
 /// The moments start at 0 and ema as a copy of the weights.
 struct OptimizerBuffers {
   DeviceSpan<float> weights, moment1, moment2, ema;
+  DeviceSpan<bfloat16> rounded;  ///< a copy of the weights that the update also writes; may be empty
   DeviceSpan<const std::uint8_t> decay_mask;
   DeviceSpan<const float> shard_gradients;  ///< [shards, parameters]
   DeviceSpan<float> gradient;               ///< their sum, written

@@ -9,8 +9,8 @@ namespace {
 class ComposedFeed final : public CanvasFeed {
  public:
   ComposedFeed(Device device, const Protocol& protocol, const GlyphBank& bank, std::uint64_t key, int n,
-               Normalization normalization)
-      : CanvasFeed(device, n, std::size_t(protocol.height) * protocol.width),
+               Normalization normalization, DType dtype)
+      : CanvasFeed(device, n, std::size_t(protocol.height) * protocol.width, dtype),
         protocol_(protocol),
         bank_(bank),
         key_(key),
@@ -25,14 +25,18 @@ class ComposedFeed final : public CanvasFeed {
     SceneView scenes = scenes_.view();
     scenes.unplaced = unplaced.data;
     timed(clock, Stage::scene, stream, [&] { sample_scenes(stream, protocol_, bank_.view(), key_, numbers, scenes); });
-    timed(clock, Stage::canvas, stream,
-          [&] { compose_canvases(stream, protocol_, bank_.view(), key_, numbers, scenes, normalization_, canvases_); });
+    timed(clock, Stage::canvas, stream, [&] {
+      with_type_of(canvases_.dtype, [&]<class T>(std::type_identity<T>) {
+        compose_canvases(stream, protocol_, bank_.view(), key_, numbers, scenes, normalization_,
+                         canvases_.as<T>("canvases"));
+      });
+    });
   }
 
   [[nodiscard]] DeviceSpan<const Box> boxes() const override { return scenes_.boxes; }
   [[nodiscard]] DeviceSpan<const std::int32_t> labels() const override { return scenes_.labels; }
   [[nodiscard]] int capacity() const override { return protocol_.max_glyphs; }
-  [[nodiscard]] std::size_t bytes() const override { return scenes_.bytes() + canvases_.size() * sizeof(float); }
+  [[nodiscard]] std::size_t bytes() const override { return scenes_.bytes() + memory_.bytes(); }
 
  private:
   Protocol protocol_;
@@ -45,8 +49,8 @@ class ComposedFeed final : public CanvasFeed {
 class StoredFeed final : public CanvasFeed {
  public:
   StoredFeed(Device device, const CanvasStore& store, const GatherOrder& order, int n, Normalization normalization,
-             const Augmentation& augmentation)
-      : CanvasFeed(device, n, std::size_t(store.view().height) * store.view().width),
+             const Augmentation& augmentation, DType dtype)
+      : CanvasFeed(device, n, std::size_t(store.view().height) * store.view().width, dtype),
         store_(store.view()),
         order_(order),
         normalization_(normalization),
@@ -72,8 +76,7 @@ class StoredFeed final : public CanvasFeed {
   [[nodiscard]] DeviceSpan<const std::int32_t> labels() const override { return labels_; }
   [[nodiscard]] int capacity() const override { return capacity_; }
   [[nodiscard]] std::size_t bytes() const override {
-    return canvases_.size() * sizeof(float) + boxes_.size() * sizeof(Box) +
-           (labels_.size() + counts_.size()) * sizeof(std::int32_t);
+    return memory_.bytes() + boxes_.size() * sizeof(Box) + (labels_.size() + counts_.size()) * sizeof(std::int32_t);
   }
 
  private:
@@ -89,13 +92,14 @@ class StoredFeed final : public CanvasFeed {
 }  // namespace
 
 std::unique_ptr<CanvasFeed> make_composed_feed(Device device, const Protocol& protocol, const GlyphBank& bank,
-                                               std::uint64_t key, int n, Normalization normalization) {
-  return std::make_unique<ComposedFeed>(device, protocol, bank, key, n, normalization);
+                                               std::uint64_t key, int n, Normalization normalization, DType dtype) {
+  return std::make_unique<ComposedFeed>(device, protocol, bank, key, n, normalization, dtype);
 }
 
 std::unique_ptr<CanvasFeed> make_stored_feed(Device device, const CanvasStore& store, const GatherOrder& order, int n,
-                                             Normalization normalization, const Augmentation& augmentation) {
-  return std::make_unique<StoredFeed>(device, store, order, n, normalization, augmentation);
+                                             Normalization normalization, const Augmentation& augmentation,
+                                             DType dtype) {
+  return std::make_unique<StoredFeed>(device, store, order, n, normalization, augmentation, dtype);
 }
 
 std::vector<std::vector<LabelledBox>> labels_of(Stream& stream, const CanvasFeed& feed) {

@@ -9,6 +9,7 @@
 #include "kernels/canvas.h"
 #include "kernels/gather.h"
 #include "kernels/scene.h"
+#include "kernels/tensor_span.h"
 
 namespace gridspot {
 
@@ -22,26 +23,33 @@ class CanvasFeed {
   virtual void fill(Stream& stream, CanvasNumbers numbers, DeviceSpan<std::int32_t> unplaced,
                     StageClock* clock = nullptr) = 0;
 
-  [[nodiscard]] DeviceSpan<const float> canvases() const { return canvases_; }  ///< [n, height, width]
-  [[nodiscard]] virtual DeviceSpan<const Box> boxes() const = 0;                ///< [n, capacity]
-  [[nodiscard]] virtual DeviceSpan<const std::int32_t> labels() const = 0;      ///< [n, capacity], -1: none
+  [[nodiscard]] ConstTensorSpan canvases() const { return canvases_; }      ///< [n, height, width]
+  [[nodiscard]] virtual DeviceSpan<const Box> boxes() const = 0;            ///< [n, capacity]
+  [[nodiscard]] virtual DeviceSpan<const std::int32_t> labels() const = 0;  ///< [n, capacity], -1: none
   [[nodiscard]] virtual int capacity() const = 0;
   [[nodiscard]] virtual std::size_t bytes() const = 0;
   [[nodiscard]] int size() const { return n_; }
 
  protected:
-  CanvasFeed(Device device, int n, std::size_t pixels) : canvases_(device, n * pixels), n_(n) {}
-  Buffer<float> canvases_;
+  CanvasFeed(Device device, int n, std::size_t pixels, DType dtype)
+      : memory_(device, bytes_of(std::size_t(n) * pixels, size_of(dtype))),
+        canvases_(memory_.data(), std::size_t(n) * pixels, dtype),
+        n_(n) {}
+
+  Memory memory_;
+  TensorSpan canvases_;
   int n_;
 };
 
 /// Canvas i of step t is a function of (protocol, bank, key, t, i) alone. `bank` must outlive the feed.
 std::unique_ptr<CanvasFeed> make_composed_feed(Device device, const Protocol& protocol, const GlyphBank& bank,
-                                               std::uint64_t key, int n, Normalization normalization);
+                                               std::uint64_t key, int n, Normalization normalization,
+                                               DType dtype = DType::float32);
 
 /// The set's canvases in `order`, changed by `augmentation`. `store` must outlive the feed.
 std::unique_ptr<CanvasFeed> make_stored_feed(Device device, const CanvasStore& store, const GatherOrder& order, int n,
-                                             Normalization normalization, const Augmentation& augmentation = {});
+                                             Normalization normalization, const Augmentation& augmentation = {},
+                                             DType dtype = DType::float32);
 
 /// The labels of the canvases that were filled last; synchronises.
 std::vector<std::vector<LabelledBox>> labels_of(Stream& stream, const CanvasFeed& feed);

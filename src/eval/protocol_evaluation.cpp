@@ -47,7 +47,8 @@ class Worker {
          const EvaluationSettings& settings)
       : head_(network.spec().detector),
         stream_(device),
-        feed_(make_test_feed(device, canvases, {network.spec().mean, network.spec().deviation})),
+        feed_(make_test_feed(device, canvases, {network.spec().mean, network.spec().deviation},
+                             activation_dtype(settings.detection.precision))),
         detector_(network, device, canvases_at_once, settings.detection),
         weights_(stream_, weights, settings.detection.precision),
         cell_object_(device, std::size_t(canvases_at_once) * head_.cells * head_.cells),

@@ -10,15 +10,16 @@ const std::vector<std::string>& TestCanvases::class_names() const {
 
 const std::string& TestCanvases::source() const { return store ? store->source() : glyphs->source(); }
 
-std::unique_ptr<CanvasFeed> make_test_feed(Device device, const TestCanvases& canvases, Normalization normalization) {
+std::unique_ptr<CanvasFeed> make_test_feed(Device device, const TestCanvases& canvases, Normalization normalization,
+                                           DType dtype) {
   if (canvases.store == nullptr)
     return make_composed_feed(device, canvases.protocol, *canvases.glyphs,
                               scene_key(canvases.protocol, canvases.split, canvases.seed), canvases_at_once,
-                              normalization);
+                              normalization, dtype);
   const int count = canvases.store->view().count;
   // The last batch goes on beyond the set, with its first canvases; nobody looks at those.
   const GatherOrder order{.key = 0, .shuffle = false, .batch = count + canvases_at_once};
-  return make_stored_feed(device, *canvases.store, order, canvases_at_once, normalization);
+  return make_stored_feed(device, *canvases.store, order, canvases_at_once, normalization, {}, dtype);
 }
 
 void require_fit(const TestCanvases& canvases, const NetworkSpec& network) {

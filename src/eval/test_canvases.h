@@ -30,7 +30,8 @@ struct TestCanvases {
 inline constexpr int canvases_at_once = 32;
 
 /// Feeds canvases_at_once canvases of the test: canvas i is `first + i`.
-std::unique_ptr<CanvasFeed> make_test_feed(Device device, const TestCanvases& canvases, Normalization normalization);
+std::unique_ptr<CanvasFeed> make_test_feed(Device device, const TestCanvases& canvases, Normalization normalization,
+                                           DType dtype = DType::float32);
 
 /// Throws InvalidInput where the canvases' size or classes are not the network's.
 void require_fit(const TestCanvases& canvases, const NetworkSpec& network);

@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <memory>
 
-#include "nn/tensor_span.h"
+#include "kernels/tensor_span.h"
 
 namespace gridspot {
 

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "gridspot/error.h"
+#include "kernels/convert.h"
 #include "kernels/metrics.h"
 #include "kernels/optimizer.h"
 
@@ -25,6 +26,8 @@ Learner::Learner(const RunConfig& config, const Network& network, Stream& stream
     return buffer;
   };
   weights_ = upload(stream, network.initial_weights(config.seed, config.objectness_prior));
+  rounded_ = Buffer<bfloat16>(stream.device(), config.precision == Precision::bf16 ? size : 0);
+  if (rounded_.size() > 0) convert(stream, weights_, rounded_);
   moment1_ = zeros(size);
   if (has_second_moment(config.optimizer.kind)) moment2_ = zeros(size);
   if (config.optimizer.ema_decay > 0) ema_ = upload(stream, download(stream, weights_));
@@ -48,7 +51,7 @@ ShardTask Learner::shard_task(int shard, TrainedPart part) const {
   return {.first_canvas = static_cast<int>(first),
           .step = step_.data(),
           .part = part,
-          .weights = weights_,
+          .weights = {weights_, rounded_},
           .gradient = shard_gradients_.span().subspan(shard * size, size),
           .terms = terms_.span().subspan(first * 3, canvases * 3),
           .collisions = collisions_.span().subspan(first, canvases),
@@ -85,6 +88,7 @@ OptimizerBuffers Learner::buffers(std::size_t first, std::size_t size) const {
           .moment1 = part(moment1_),
           .moment2 = part(moment2_),
           .ema = part(ema_),
+          .rounded = part(rounded_),
           .decay_mask = part(decay_mask_),
           .shard_gradients = shard_gradients_,
           .gradient = part(gradient_),
@@ -114,6 +118,7 @@ void Learner::restore(Stream& stream, const TrainerState& state) {
   replace("first moment", moment1_, state.moment1);
   replace("second moment", moment2_, state.moment2);
   replace("moving average", ema_, state.average);
+  if (rounded_.size() > 0) convert(stream, weights_, rounded_);
   copy_to_device(stream, step_.data(), &state.step, sizeof state.step);
   stream.synchronize();
   *progress_.data() = state.step;
@@ -139,6 +144,7 @@ std::vector<NetworkExecutor::PlannedBuffer> Learner::plan() const {
     plan.push_back({purpose, buffer.size() * sizeof(*buffer.data())});
   };
   add("weights", weights_);
+  add("weights in bfloat16", rounded_);
   add("first moment", moment1_);
   add("second moment", moment2_);
   add("moving average", ema_);

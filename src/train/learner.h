@@ -67,6 +67,7 @@ class Learner {
   const Network& network_;
   std::uint64_t frozen_steps_;
   Buffer<float> weights_, moment1_, moment2_, ema_, shard_gradients_, gradient_, partial_norms_, norm_, terms_;
+  Buffer<bfloat16> rounded_;  ///< the weights, as bf16 takes them
   Buffer<std::uint8_t> decay_mask_;
   Buffer<std::int32_t> collisions_, unplaced_;
   Buffer<std::uint64_t> step_;

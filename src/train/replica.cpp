@@ -10,7 +10,9 @@ Replica::Replica(const RunConfig& config, const Network& network, Device device,
       stream_(device),
       feed_(std::move(feed)),
       executor_(network, device, feed_->size(), {.precision = config.precision}),
-      output_gradient_(device, feed_->size() * network.output().size()),
+      gradient_memory_(device, feed_->size() * network.output().size() * size_of(activation_dtype(config.precision))),
+      output_gradient_(gradient_memory_.data(), feed_->size() * network.output().size(),
+                       activation_dtype(config.precision)),
       cell_object_(device, std::size_t(feed_->size()) * network.spec().detector.cells * network.spec().detector.cells) {
 }
 
@@ -25,8 +27,10 @@ void Replica::run(const ShardTask& task, StageClock* clock) {
   timed(clock, Stage::forward, stream_,
         [&] { predictions = executor_.forward(stream_, task.weights, feed_->canvases()); });
   timed(clock, Stage::loss, stream_, [&] {
-    grid_loss(stream_, head, config_.loss, feed_->size(), feed_->capacity(), config_.batch, predictions, cell_object_,
-              feed_->boxes(), feed_->labels(), output_gradient_, task.terms);
+    with_type_of(output_gradient_.dtype, [&]<class T>(std::type_identity<T>) {
+      grid_loss(stream_, head, config_.loss, feed_->size(), feed_->capacity(), config_.batch, predictions, cell_object_,
+                feed_->boxes(), feed_->labels(), output_gradient_.as<T>("output_gradient"), task.terms);
+    });
   });
   timed(clock, Stage::backward, stream_,
         [&] { executor_.backward(stream_, task.weights, output_gradient_, task.gradient, task.part); });
@@ -35,7 +39,7 @@ void Replica::run(const ShardTask& task, StageClock* clock) {
 std::vector<NetworkExecutor::PlannedBuffer> Replica::plan() const {
   auto plan = executor_.plan();
   plan.insert(plan.end(), {{"canvases and their labels", feed_->bytes()},
-                           {"gradient of the output", output_gradient_.size() * sizeof(float)},
+                           {"gradient of the output", gradient_memory_.bytes()},
                            {"objects of the cells", cell_object_.size() * sizeof(std::int32_t)}});
   return plan;
 }

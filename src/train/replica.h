@@ -14,7 +14,7 @@ struct ShardTask {
   int first_canvas = 0;  ///< of the shard in the batch
   const std::uint64_t* step = nullptr;
   TrainedPart part = TrainedPart::all;
-  DeviceSpan<const float> weights;
+  NetworkWeights weights;
   DeviceSpan<float> gradient;                     ///< [parameters]
   DeviceSpan<float> terms;                        ///< [canvases of the shard, 3]
   DeviceSpan<std::int32_t> collisions, unplaced;  ///< [canvases of the shard]
@@ -37,7 +37,8 @@ class Replica {
   Stream stream_;
   std::unique_ptr<CanvasFeed> feed_;
   NetworkExecutor executor_;
-  Buffer<float> output_gradient_;
+  Memory gradient_memory_;
+  TensorSpan output_gradient_;
   Buffer<std::int32_t> cell_object_;
 };
 

@@ -2,6 +2,7 @@
 
 #include "gridspot/error.h"
 #include "io/enum_name.h"
+#include "nn/precision_names.h"
 
 namespace gridspot {
 
@@ -16,8 +17,6 @@ constexpr std::array optimizer_kinds{EnumName{"adamw"sv, OptimizerKind::adamw}, 
 constexpr std::array schedule_kinds{EnumName{"constant"sv, ScheduleKind::constant},
                                     EnumName{"cosine"sv, ScheduleKind::cosine},
                                     EnumName{"one_cycle"sv, ScheduleKind::one_cycle}};
-constexpr std::array precisions{EnumName{"fp32"sv, Precision::fp32}, EnumName{"tf32"sv, Precision::tf32},
-                                EnumName{"bf16"sv, Precision::bf16}};
 
 // Each part of the configuration is listed twice, once for each direction; the round trip is a test.
 
@@ -197,7 +196,7 @@ Json to_json_value(const RunConfig& config) {
           {"epoch_canvases", config.epoch_canvases},
           {"batch", config.batch},
           {"shards", config.shards},
-          {"precision", name_of(precisions, config.precision)},
+          {"precision", name_of(precision_names, config.precision)},
           {"objectness_prior", json_number(config.objectness_prior)},
           {"loss", loss_json(config.loss)},
           {"optimizer", optimizer_json(config.optimizer)},
@@ -224,7 +223,7 @@ RunConfig read_config(const Json& value, const std::string& origin) {
   reader.read("epoch_canvases", config.epoch_canvases, 1);
   reader.read("batch", config.batch, 1, 1 << 20);
   reader.read("shards", config.shards, 0, 1 << 16);
-  reader.read("precision", config.precision, all(precisions));
+  reader.read("precision", config.precision, all(precision_names));
   reader.read("objectness_prior", config.objectness_prior, 1e-6, 1 - 1e-6);
   if (reader.has("loss")) read_loss(reader.object("loss"), config.loss);
   if (reader.has("optimizer")) read_optimizer(reader.object("optimizer"), config.optimizer);

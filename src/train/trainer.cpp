@@ -91,7 +91,8 @@ Trainer::Trainer(RunConfig config, const GlyphSet& glyphs, const TrainerOptions&
     on.bank = std::make_unique<GlyphBank>(stream, glyphs);
     make_replicas(on, [&](int canvases) {
       return make_composed_feed(on.device, protocol, *on.bank, scene_key(protocol, Split::train, config_.seed),
-                                canvases, {config_.network.mean, config_.network.deviation});
+                                canvases, {config_.network.mean, config_.network.deviation},
+                                activation_dtype(config_.precision));
     });
   }
   finish_construction();
@@ -110,7 +111,7 @@ Trainer::Trainer(RunConfig config, const CanvasSet& canvases, const TrainerOptio
     on.store = std::make_unique<CanvasStore>(stream, canvases);
     make_replicas(on, [&](int count) {
       return make_stored_feed(on.device, *on.store, order, count, {config_.network.mean, config_.network.deviation},
-                              config_.training_set.augmentation);
+                              config_.training_set.augmentation, activation_dtype(config_.precision));
     });
   }
   finish_construction();

@@ -1,0 +1,106 @@
+#include "measure/detection_bench.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "data/canvas_source.h"
+#include "device/graph.h"
+#include "measure/floors.h"
+#include "nn/detector.h"
+#include "nn/precision_names.h"
+
+namespace gridspot::measure {
+
+namespace {
+
+constexpr std::size_t cache_bytes = std::size_t(64) << 20, most_sets = 8;
+
+struct Candidates {
+  float score_threshold = 0;
+  double per_image = 0;
+};
+
+/// Random weights find nothing in particular, so the threshold decides how much suppression has to do: twice as many
+/// candidates as there are glyphs.
+Candidates choose_candidates(const RunConfig& config, const Network& network, Stream& stream, int batch,
+                             const NetworkWeights& weights, DeviceSpan<const float> input) {
+  const int slots = network.spec().detector.slots();
+  Detector all(network, stream.device(), batch,
+               {.score_threshold = 0, .nms_threshold = 1, .capacity = slots, .precision = config.precision});
+  const DetectionsView found = all.run(stream, weights, input);
+  auto scores = download(stream, DeviceSpan<const float>(found.scores, std::size_t(batch) * slots));
+  std::sort(scores.begin(), scores.end(), std::greater<>());
+  const std::size_t wanted = std::size_t(batch) * (config.protocol.min_glyphs + config.protocol.max_glyphs);
+  const float threshold = scores[std::min(wanted, scores.size()) - 1];
+  const auto above = std::upper_bound(scores.begin(), scores.end(), threshold, std::greater<>()) - scores.begin();
+  return {threshold, static_cast<double>(above) / batch};
+}
+
+}  // namespace
+
+Json bench_detection(const RunConfig& asked, const GlyphSet& glyphs, int batch, const Ceilings& ceilings,
+                     const BenchOptions& options, const std::atomic<int>& stop) {
+  RunConfig config = asked;
+  config.protocol.noise = 0.1f;  // so that no two cells have the same score
+  const Device device = parse_device(config.device);
+  const Network network(config.network);
+  Stream stream(device);
+  const GlyphBank bank(stream, glyphs);
+  CanvasSource source(device, config.protocol, bank, Split::test, 1, batch);
+  const DeviceWeights weights(stream, network.initial_weights(1), config.precision);
+
+  const std::size_t input_bytes = config.network.input.size() * batch * sizeof(float);
+  const std::size_t sets = std::clamp<std::size_t>(cache_bytes / input_bytes + 1, 2, most_sets);
+  std::vector<Buffer<float>> inputs;
+  for (std::size_t set = 0; set < sets; ++set) {
+    const auto canvases =
+        source.compose(stream, static_cast<int>(set) * batch, {config.network.mean, config.network.deviation});
+    inputs.emplace_back(device, canvases.size);
+    copy_on_device(stream, inputs.back().data(), canvases.data, input_bytes);
+  }
+  stream.synchronize();
+
+  const Candidates candidates = choose_candidates(config, network, stream, batch, weights, inputs[0]);
+  Detector detector(network, device, batch,
+                    {.score_threshold = candidates.score_threshold, .precision = config.precision});
+  std::vector<ReplayedWork> calls(sets);
+  std::size_t next = 0;
+  const auto run = [&] {
+    const std::size_t set = next++ % sets;
+    const auto enqueue = [&] { detector.run(stream, weights, inputs[set]); };
+    if (stream.is_cuda())
+      calls[set].run(stream, enqueue);
+    else
+      enqueue();
+    stream.synchronize();
+  };
+  Repetition warmup = options.warmup;
+  warmup.least = std::max(warmup.least, static_cast<int>(2 * sets));  // captures
+  time_each(warmup, stop, run);
+  const auto each = time_each(options.measured, stop, run);
+  const Spread seconds = spread_of(each);
+
+  StageClock clock;
+  const Repetition timed_calls{std::max(1, options.measured.least / 4)};
+  const auto timed = time_each(timed_calls, stop, [&] {
+    detector.run(stream, weights, inputs[next++ % sets], &clock);
+    stream.synchronize();
+  });
+  const DetectionsView found = detector.detections();
+  const auto counts = download(stream, DeviceSpan<const std::int32_t>(found.counts, batch));
+  const Workload workload{
+      .network = &network, .batch = batch, .precision = config.precision, .detections = found.capacity};
+  return {{"batch", batch},
+          {"precision", name_of(precision_names, config.precision)},
+          {"calls", each.size()},
+          {"input_sets", sets},
+          {"milliseconds", to_json(seconds, 1e3)},
+          {"images_per_second", batch / seconds.median},
+          {"candidates_per_image", candidates.per_image},
+          {"detections_per_image", std::accumulate(counts.begin(), counts.end(), 0.0) / batch},
+          {"planned_bytes_total", detector.bytes()},
+          {"stages", stages_json(clock, {Stage::forward, Stage::decode, Stage::nms}, double(timed.size()),
+                                 [&](Stage stage) { return floor_of(stage, workload, ceilings); })}};
+}
+
+}  // namespace gridspot::measure
