@@ -133,7 +133,10 @@ class Planner {
   std::unique_ptr<Pass> widening(const MakeGraph& make_graph, TensorTypes types, std::size_t elements) {
     if (types.operand == frontend::DataType_t::FLOAT) return any([&] { return make_graph(types); });
     if (auto pass = best(make_graph(types))) return pass;
-    return widened(any([&] { return make_graph(types.uniform()); }), elements);
+    auto pass = widened(any([&] { return make_graph(types.uniform()); }), elements);
+    planned_.back().graph += ", widened";
+    planned_.back().workspace_bytes = pass->workspace_bytes();
+    return pass;
   }
 
   [[nodiscard]] const std::vector<PlannedPass>& planned() const { return planned_; }

@@ -6,6 +6,7 @@
 #include "tests/reference/loss.h"
 #include "tests/reference/targets.h"
 #include "tests/support/device_test.h"
+#include "tests/support/dtype.h"
 
 namespace gridspot::test {
 
@@ -100,19 +101,21 @@ class LossTest : public DeviceTest {
     std::vector<float> gradient, terms;
   };
 
+  /// With a gradient of T.
+  template <class T = float>
   Result compute(const LossInput& in) {
-    Result result;
     const auto both = run([&](Stream& stream) {
       const auto predictions = upload(stream, in.predictions);
       const auto cell_object = upload(stream, in.cell_object);
       const auto boxes = upload(stream, in.boxes);
       const auto labels = upload(stream, in.labels);
-      const Buffer<float> gradient(device(), in.predictions.size()), terms(device(), std::size_t(in.n) * 3);
-      fill_bytes(stream, gradient.data(), 0xff, gradient.size() * sizeof(float));  // NaN
+      const Buffer<T> gradient(device(), in.predictions.size());
+      const Buffer<float> terms(device(), std::size_t(in.n) * 3);
+      fill_bytes(stream, gradient.data(), 0xff, gradient.size() * sizeof(T));  // NaN
       fill_bytes(stream, terms.data(), 0xff, terms.size() * sizeof(float));
       grid_loss(stream, in.head, in.settings, in.n, in.capacity, in.batch, predictions, cell_object, boxes, labels,
                 gradient, terms);
-      auto values = download(stream, gradient);
+      auto values = to_floats(download(stream, gradient));
       const auto sums = download(stream, terms);
       values.insert(values.end(), sums.begin(), sums.end());
       return values;

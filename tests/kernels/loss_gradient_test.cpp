@@ -105,5 +105,18 @@ TEST_P(LossGradient, MatchesTheReferenceAtTheLargestSizes) {
         3);
 }
 
+TEST_P(LossGradient, InBfloat16IsTheRoundedGradient) {
+  Random random(59);
+  for_every_option([&](SizeCoding coding, ClassLoss class_loss, BoxLoss box_loss) {
+    for (const int predictors : {0, 1, 2}) {
+      const GridHead head{7, predictors, 10, coding, 0.15f, 0.2f, class_loss};
+      const LossInput in = test::crowded_input(random, head, {.box_loss = box_loss}, 2, 12);
+      const Result exact = compute(in), rounded = compute<bfloat16>(in);
+      EXPECT_EQ(rounded.gradient, test::to_floats(test::to_dtype<bfloat16>(exact.gradient)));
+      EXPECT_EQ(rounded.terms, exact.terms);
+    }
+  });
+}
+
 }  // namespace
 }  // namespace gridspot

@@ -4,8 +4,9 @@
 #include <array>
 #include <thread>
 
-#include "tests/reference/convolution.h"
+#include "tests/reference/bfloat16_network.h"
 #include "tests/support/compare.h"
+#include "tests/support/device_tensor.h"
 #include "tests/support/device_test.h"
 
 namespace gridspot {
@@ -14,10 +15,40 @@ namespace {
 using reference::Tensor;
 using test::Random;
 
+struct Expected {
+  Tensor output;
+  reference::ConvolutionGradients gradients;
+};
+
+/// Everything that a block computes: output, gradient of the input (if wanted), of the weights, of the bias.
+struct Results {
+  std::vector<float> output, input_gradient, weight_gradient, bias_gradient;
+};
+
+constexpr std::array precisions{Precision::fp32, Precision::bf16};
+
 class Blocks : public test::DeviceTest {
  protected:
   /// Sums of up to some thousand products in fp32.
   static constexpr test::Tolerance tolerance = test::float32_tolerance * 30;
+
+  [[nodiscard]] bool on_cuda() const { return device().kind == DeviceKind::cuda; }
+  /// Of what is stored in the activations' dtype. CUDA may round a sum before it adds the bias.
+  [[nodiscard]] test::Tolerance activation_tolerance(Precision precision) const {
+    if (precision != Precision::bf16) return tolerance;
+    return test::bfloat16_tolerance * (on_cuda() ? 16 : 1);
+  }
+  /// Of the gradients of parameters: sums in float32, which cuDNN may give in bfloat16.
+  [[nodiscard]] test::Tolerance parameter_tolerance(Precision precision) const {
+    return precision == Precision::bf16 && on_cuda() ? test::bfloat16_tolerance : tolerance;
+  }
+
+  void expect_results(const Results& actual, const Expected& expected, Precision precision) const {
+    EXPECT_TRUE(test::matches(actual.output, expected.output.values, activation_tolerance(precision)));
+    EXPECT_TRUE(test::matches(actual.input_gradient, expected.gradients.input.values, activation_tolerance(precision)));
+    EXPECT_TRUE(test::matches(actual.weight_gradient, expected.gradients.weights, parameter_tolerance(precision)));
+    EXPECT_TRUE(test::matches(actual.bias_gradient, expected.gradients.bias, parameter_tolerance(precision)));
+  }
 };
 GRIDSPOT_ON_EVERY_DEVICE(Blocks);
 
@@ -52,30 +83,27 @@ std::vector<float> regroup(const std::vector<float>& values, int pixels, int cha
   return result;
 }
 
-/// Everything that a block computes: output, gradient of the input (if wanted), of the weights, of the bias.
-struct Results {
-  std::vector<float> output, input_gradient, weight_gradient, bias_gradient;
-};
-
 struct Values {
   std::vector<float> input, weights, bias, output_gradient;
 };
 
-Results run_block(Stream& stream, Block& block, const Values& values, bool input_gradient_wanted = true) {
+Results run_block(Stream& stream, Block& block, const Values& values, const BlockOptions& options = {}) {
   const Device device = stream.device();
-  const auto input = upload(stream, values.input), weights = upload(stream, values.weights),
-             bias = upload(stream, values.bias), output_gradient = upload(stream, values.output_gradient);
-  const Buffer<float> output(device, values.output_gradient.size()),
-      input_gradient(device, input_gradient_wanted ? values.input.size() : 0),
-      weight_gradient(device, values.weights.size()), bias_gradient(device, values.bias.size());
+  const DType dtype = options.dtype();
+  const test::DeviceTensor input(stream, values.input, dtype), weights(stream, values.weights, dtype),
+      output_gradient(stream, values.output_gradient, dtype),
+      output(device, values.output_gradient.size(), options.output_dtype()),
+      input_gradient(device, options.input_gradient ? values.input.size() : 0, dtype);
+  const auto bias = upload(stream, values.bias);
+  const Buffer<float> weight_gradient(device, values.weights.size()), bias_gradient(device, values.bias.size());
   const Buffer<std::byte> workspace(device, block.workspace_bytes());
   block.forward(stream, {input, weights, bias, output, workspace});
   block.backward(stream,
                  {input, output, weights, output_gradient, input_gradient, weight_gradient, bias_gradient, workspace});
   stream.synchronize();
   workspace.check_red_zone();
-  output_gradient.check_red_zone();
-  return {download(stream, output), download(stream, input_gradient), download(stream, weight_gradient),
+  output_gradient.values(stream);  // and its red zone
+  return {output.values(stream), input_gradient.values(stream), download(stream, weight_gradient),
           download(stream, bias_gradient)};
 }
 
@@ -85,18 +113,20 @@ Values random_values(Random& random, const ConvolutionShape& s) {
           random.uniforms(std::size_t(s.batch) * s.output_height() * s.output_width() * s.filters)};
 }
 
-struct Expected {
-  Tensor output;
-  reference::ConvolutionGradients gradients;
-};
-
-Expected expected_results(const ConvolutionShape& s, Activation activation, const Values& values) {
+/// Of the values as the dtype holds them. In bfloat16 the masked gradient is rounded before the products take it.
+Expected expected_results(const ConvolutionShape& s, Activation activation, const Values& values,
+                          DType dtype = DType::float32) {
+  const auto stored = [&](const std::vector<float>& its) { return test::to_double(test::rounded(its, dtype)); };
   Tensor input(s.batch, s.height, s.width, s.input_channels);
-  input.values = test::to_double(values.input);
+  input.values = stored(values.input);
   Tensor gradient(s.batch, s.output_height(), s.output_width(), s.filters);
-  gradient.values = test::to_double(values.output_gradient);
-  const auto weights = test::to_double(values.weights);
+  gradient.values = stored(values.output_gradient);
+  const auto weights = stored(values.weights);
   const auto output = reference::convolution(s, activation, input, weights, test::to_double(values.bias));
+  if (dtype == DType::bfloat16) {
+    gradient.values = reference::masked_bfloat16(activation, output.values, gradient.values);
+    activation = Activation::none;
+  }
   return {output, reference::convolution_backward(s, activation, input, output, weights, gradient)};
 }
 
@@ -120,18 +150,16 @@ TEST_P(Blocks, ConvolutionsMatchTheDefinition) {
       {{4, 28, 28, 32, 64, 3, 1, 1}},
   };
   Random random(1);
-  for (const auto& c : cases) {
-    SCOPED_TRACE(describe(c));
-    const auto values = random_values(random, c.shape);
-    const auto expected = expected_results(c.shape, c.activation, values);
-    Stream stream(device());
-    const auto block = make_convolution(device(), c.shape, c.activation, {.precision = Precision::fp32});
-    const auto actual = run_block(stream, *block, values);
-    EXPECT_TRUE(test::matches(actual.output, expected.output.values, tolerance));
-    EXPECT_TRUE(test::matches(actual.input_gradient, expected.gradients.input.values, tolerance));
-    EXPECT_TRUE(test::matches(actual.weight_gradient, expected.gradients.weights, tolerance));
-    EXPECT_TRUE(test::matches(actual.bias_gradient, expected.gradients.bias, tolerance));
-  }
+  for (const Precision precision : precisions)
+    for (const auto& c : cases) {
+      SCOPED_TRACE(describe(c) + to_string(activation_dtype(precision)));
+      const auto values = random_values(random, c.shape);
+      const BlockOptions options{.precision = precision};
+      const auto expected = expected_results(c.shape, c.activation, values, options.dtype());
+      Stream stream(device());
+      const auto block = make_convolution(device(), c.shape, c.activation, options);
+      expect_results(run_block(stream, *block, values, options), expected, precision);
+    }
 }
 
 TEST(GroupedBlocks, GiveTheSameInEveryLayout) {
@@ -146,26 +174,28 @@ TEST(GroupedBlocks, GiveTheSameInEveryLayout) {
       {{1, 12, 12, 8, 16, 3, 2, 1}, Activation::relu, 8, 16},
   };
   Random random(2);
-  for (const auto& c : cases) {
-    SCOPED_TRACE(describe(c));
-    const ConvolutionShape& s = c.shape;
-    auto values = random_values(random, s);
-    const auto expected = expected_results(s, c.activation, values);
-    const int pixels = s.height * s.width, output_pixels = s.output_height() * s.output_width();
-    values.input = regroup(values.input, pixels, s.input_channels, c.input_group, false);
-    values.output_gradient = regroup(values.output_gradient, output_pixels, s.filters, c.output_group, false);
-    Stream stream(device);
-    const auto block =
-        make_convolution(device, s, c.activation, {.input_group = c.input_group, .output_group = c.output_group});
-    const auto actual = run_block(stream, *block, values);
-    const auto tolerance = test::float32_tolerance * 10;
-    EXPECT_TRUE(test::matches(regroup(actual.output, output_pixels, s.filters, c.output_group, true),
-                              expected.output.values, tolerance));
-    EXPECT_TRUE(test::matches(regroup(actual.input_gradient, pixels, s.input_channels, c.input_group, true),
-                              expected.gradients.input.values, tolerance));
-    EXPECT_TRUE(test::matches(actual.weight_gradient, expected.gradients.weights, tolerance));
-    EXPECT_TRUE(test::matches(actual.bias_gradient, expected.gradients.bias, tolerance));
-  }
+  for (const Precision precision : precisions)
+    for (const auto& c : cases) {
+      const BlockOptions options{.precision = precision, .input_group = c.input_group, .output_group = c.output_group};
+      SCOPED_TRACE(describe(c) + to_string(options.dtype()));
+      const ConvolutionShape& s = c.shape;
+      auto values = random_values(random, s);
+      const auto expected = expected_results(s, c.activation, values, options.dtype());
+      const int pixels = s.height * s.width, output_pixels = s.output_height() * s.output_width();
+      values.input = regroup(values.input, pixels, s.input_channels, c.input_group, false);
+      values.output_gradient = regroup(values.output_gradient, output_pixels, s.filters, c.output_group, false);
+      Stream stream(device);
+      const auto block = make_convolution(device, s, c.activation, options);
+      const auto actual = run_block(stream, *block, values, options);
+      const auto sums = test::float32_tolerance * 10;
+      const auto activations = precision == Precision::bf16 ? test::bfloat16_tolerance : sums;
+      EXPECT_TRUE(test::matches(regroup(actual.output, output_pixels, s.filters, c.output_group, true),
+                                expected.output.values, activations));
+      EXPECT_TRUE(test::matches(regroup(actual.input_gradient, pixels, s.input_channels, c.input_group, true),
+                                expected.gradients.input.values, activations));
+      EXPECT_TRUE(test::matches(actual.weight_gradient, expected.gradients.weights, sums));
+      EXPECT_TRUE(test::matches(actual.bias_gradient, expected.gradients.bias, sums));
+    }
 }
 
 TEST(GroupedBlocks, PreferGroupsThatDivideTheChannels) {
@@ -183,18 +213,61 @@ TEST_P(Blocks, ProductsMatchTheDefinition) {
                                           {{16, 33, 17}, Activation::relu},
                                           {{2, 1000, 64}, Activation::relu},
                                           {{5, 64, 735}, Activation::none}}) {
-    SCOPED_TRACE(std::to_string(shape.inputs) + " inputs, " + std::to_string(shape.outputs) + " outputs");
     const auto as_convolution = reference::as_convolution(shape);
-    const auto values = random_values(random, as_convolution);
-    const auto expected = expected_results(as_convolution, activation, values);
-    Stream stream(device());
-    const auto block = make_product(device(), shape, activation, {.precision = Precision::fp32});
-    const auto actual = run_block(stream, *block, values);
-    EXPECT_TRUE(test::matches(actual.output, expected.output.values, tolerance));
-    EXPECT_TRUE(test::matches(actual.input_gradient, expected.gradients.input.values, tolerance));
-    EXPECT_TRUE(test::matches(actual.weight_gradient, expected.gradients.weights, tolerance));
-    EXPECT_TRUE(test::matches(actual.bias_gradient, expected.gradients.bias, tolerance));
+    for (const Precision precision : precisions) {
+      SCOPED_TRACE(std::to_string(shape.inputs) + " inputs, " + std::to_string(shape.outputs) + " outputs, " +
+                   to_string(activation_dtype(precision)));
+      const auto values = random_values(random, as_convolution);
+      const BlockOptions options{.precision = precision};
+      const auto expected = expected_results(as_convolution, activation, values, options.dtype());
+      Stream stream(device());
+      const auto block = make_product(device(), shape, activation, options);
+      expect_results(run_block(stream, *block, values, options), expected, precision);
+    }
   }
+}
+
+// What a network predicts: float32 of bfloat16 factors. 1x1 convolutions are products on CUDA.
+TEST_P(Blocks, MayGiveFloatsOfBfloat16Factors) {
+  Random random(7);
+  const BlockOptions options{.precision = Precision::bf16, .float_output = true};
+  for (const ConvolutionShape& shape :
+       {ConvolutionShape{3, 7, 7, 64, 15, 1, 1, 0}, {2, 6, 6, 16, 15}, {2, 8, 8, 8, 16}, {1, 5, 5, 3, 7, 1, 1, 0}}) {
+    SCOPED_TRACE(describe({shape}));
+    const auto values = random_values(random, shape);
+    const auto expected = expected_results(shape, Activation::none, values, DType::bfloat16);
+    Stream stream(device());
+    const auto block = make_convolution(device(), shape, Activation::none, options);
+    const auto actual = run_block(stream, *block, values, options);
+    expect_results(actual, expected, Precision::bf16);
+    if (!on_cuda() || shape.size == 1) EXPECT_TRUE(test::matches(actual.output, expected.output.values, tolerance));
+  }
+  const ProductShape product{4, 100, 15};
+  const auto values = random_values(random, reference::as_convolution(product));
+  const auto expected = expected_results(reference::as_convolution(product), Activation::none, values, DType::bfloat16);
+  Stream stream(device());
+  const auto actual = run_block(stream, *make_product(device(), product, Activation::none, options), values, options);
+  expect_results(actual, expected, Precision::bf16);
+  EXPECT_TRUE(test::matches(actual.output, expected.output.values, tolerance));
+}
+
+// The derivative of the activation is someone else's.
+TEST_P(Blocks, MayLeaveTheGradientUnmasked) {
+  Random random(8);
+  const ConvolutionShape shape{2, 7, 7, 8, 16}, pixel{5, 1, 1, 12, 9, 1, 1, 0};
+  for (const Precision precision : precisions)
+    for (const ConvolutionShape& s : {shape, pixel}) {
+      SCOPED_TRACE(describe({s}) + to_string(activation_dtype(precision)));
+      const auto values = random_values(random, s);
+      const BlockOptions options{.masks_gradient = false, .precision = precision};
+      auto expected = expected_results(s, Activation::none, values, options.dtype());
+      expected.output = expected_results(s, Activation::relu, values, options.dtype()).output;
+      Stream stream(device());
+      const auto block = s.height == 1
+                             ? make_product(device(), {s.batch, s.input_channels, s.filters}, Activation::relu, options)
+                             : make_convolution(device(), s, Activation::relu, options);
+      expect_results(run_block(stream, *block, values, options), expected, precision);
+    }
 }
 
 TEST_P(Blocks, TheFirstLayerGivesNoInputGradient) {
@@ -212,56 +285,100 @@ TEST_P(Blocks, TheFirstLayerGivesNoInputGradient) {
       {{2, 8, 8, 1, 8, 5, 1, 2}},
   };
   Random random(4);
-  for (const auto& c : cases) {
-    SCOPED_TRACE(describe(c));
-    const ConvolutionShape& s = c.shape;
-    auto values = random_values(random, s);
-    const auto expected = expected_results(s, c.activation, values);
-    values.output_gradient =
-        regroup(values.output_gradient, s.output_height() * s.output_width(), s.filters, c.output_group, false);
-    Stream stream(device());
-    const auto block =
-        make_convolution(device(), s, c.activation,
-                         {.input_gradient = false, .precision = Precision::fp32, .output_group = c.output_group});
-    const auto actual = run_block(stream, *block, values, false);
-    EXPECT_TRUE(test::matches(actual.weight_gradient, expected.gradients.weights, tolerance));
-    EXPECT_TRUE(test::matches(actual.bias_gradient, expected.gradients.bias, tolerance));
-  }
+  for (const Precision precision : precisions)
+    for (const auto& c : cases) {
+      SCOPED_TRACE(describe(c) + to_string(activation_dtype(precision)));
+      const ConvolutionShape& s = c.shape;
+      auto values = random_values(random, s);
+      const BlockOptions options{.input_gradient = false, .precision = precision, .output_group = c.output_group};
+      const auto expected = expected_results(s, c.activation, values, options.dtype());
+      values.output_gradient =
+          regroup(values.output_gradient, s.output_height() * s.output_width(), s.filters, c.output_group, false);
+      Stream stream(device());
+      const auto block = make_convolution(device(), s, c.activation, options);
+      const auto actual = run_block(stream, *block, values, options);
+      EXPECT_TRUE(test::matches(actual.weight_gradient, expected.gradients.weights, parameter_tolerance(precision)));
+      EXPECT_TRUE(test::matches(actual.bias_gradient, expected.gradients.bias, parameter_tolerance(precision)));
+    }
 }
 
 TEST_P(Blocks, InferenceGivesTheSameOutput) {
   Random random(5);
   const ConvolutionShape shape{2, 8, 8, 8, 16};
   const auto values = random_values(random, shape);
-  const auto expected = expected_results(shape, Activation::leaky, values);
-  Stream stream(device());
-  const auto block =
-      make_convolution(device(), shape, Activation::leaky, {.training = false, .precision = Precision::fp32});
-  const auto input = upload(stream, values.input), weights = upload(stream, values.weights),
-             bias = upload(stream, values.bias);
-  const Buffer<float> output(device(), expected.output.values.size());
-  const Buffer<std::byte> workspace(device(), block->workspace_bytes());
-  block->forward(stream, {input, weights, bias, output, workspace});
-  EXPECT_TRUE(test::matches(download(stream, output), expected.output.values, tolerance));
+  for (const Precision precision : precisions) {
+    const DType dtype = activation_dtype(precision);
+    SCOPED_TRACE(to_string(dtype));
+    const auto expected = expected_results(shape, Activation::leaky, values, dtype);
+    Stream stream(device());
+    const auto block =
+        make_convolution(device(), shape, Activation::leaky, {.training = false, .precision = precision});
+    const test::DeviceTensor input(stream, values.input, dtype), weights(stream, values.weights, dtype),
+        output(device(), expected.output.values.size(), dtype);
+    const auto bias = upload(stream, values.bias);
+    const Buffer<std::byte> workspace(device(), block->workspace_bytes());
+    block->forward(stream, {input, weights, bias, output, workspace});
+    EXPECT_TRUE(test::matches(output.values(stream), expected.output.values, activation_tolerance(precision)));
+  }
 }
 
 TEST_P(Blocks, TwoBlocksAtOnceGiveTheSameBitsAsOne) {
   Random random(6);
   const ConvolutionShape shape{2, 16, 16, 8, 24};
   const auto values = random_values(random, shape);
-  std::array<Results, 3> results;
-  const auto work = [&](Results& result) {
-    Stream stream(device());
-    const auto block = make_convolution(device(), shape, Activation::relu, {});
-    for (int repetition = 0; repetition < 3; ++repetition) result = run_block(stream, *block, values);
-  };
-  work(results[0]);
-  { std::jthread first(work, std::ref(results[1])), second(work, std::ref(results[2])); }
-  for (const int i : {1, 2}) {
-    EXPECT_EQ(results[i].output, results[0].output);
-    EXPECT_EQ(results[i].input_gradient, results[0].input_gradient);
-    EXPECT_EQ(results[i].weight_gradient, results[0].weight_gradient);
-    EXPECT_EQ(results[i].bias_gradient, results[0].bias_gradient);
+  for (const Precision precision : {Precision::tf32, Precision::bf16}) {
+    const BlockOptions options{.precision = precision};
+    std::array<Results, 3> results;
+    const auto work = [&](Results& result) {
+      Stream stream(device());
+      const auto block = make_convolution(device(), shape, Activation::relu, options);
+      for (int repetition = 0; repetition < 3; ++repetition) result = run_block(stream, *block, values, options);
+    };
+    work(results[0]);
+    { std::jthread first(work, std::ref(results[1])), second(work, std::ref(results[2])); }
+    for (const int i : {1, 2}) {
+      EXPECT_EQ(results[i].output, results[0].output);
+      EXPECT_EQ(results[i].input_gradient, results[0].input_gradient);
+      EXPECT_EQ(results[i].weight_gradient, results[0].weight_gradient);
+      EXPECT_EQ(results[i].bias_gradient, results[0].bias_gradient);
+    }
+  }
+}
+
+TEST_P(Blocks, RefuseTensorsOfAnotherDtype) {
+  const ConvolutionShape shape{1, 4, 4, 8, 8};
+  const std::vector<float> activations(128), weights(576), bias(8);
+  Stream stream(device());
+  for (const Precision precision : precisions) {
+    const BlockOptions options{.precision = precision};
+    const DType right = options.dtype(), wrong = right == DType::float32 ? DType::bfloat16 : DType::float32;
+    const auto block = make_convolution(device(), shape, Activation::relu, options);
+    const Buffer<std::byte> workspace(device(), block->workspace_bytes());
+    const auto its_bias = upload(stream, bias);
+    const Buffer<float> weight_gradient(device(), weights.size()), bias_gradient(device(), bias.size());
+    const auto forward = [&](DType input, DType weight, DType output) {
+      block->forward(stream,
+                     {test::DeviceTensor(stream, activations, input), test::DeviceTensor(stream, weights, weight),
+                      its_bias, test::DeviceTensor(stream, activations, output), workspace});
+      stream.synchronize();
+    };
+    const auto backward = [&](DType input, DType weight, DType output_gradient, DType input_gradient) {
+      block->backward(
+          stream,
+          {test::DeviceTensor(stream, activations, input), test::DeviceTensor(stream, activations, right),
+           test::DeviceTensor(stream, weights, weight), test::DeviceTensor(stream, activations, output_gradient),
+           test::DeviceTensor(stream, activations, input_gradient), weight_gradient, bias_gradient, workspace});
+      stream.synchronize();
+    };
+    EXPECT_NO_THROW(forward(right, right, right));
+    EXPECT_THROW(forward(wrong, right, right), InvalidInput);
+    EXPECT_THROW(forward(right, wrong, right), InvalidInput);
+    EXPECT_THROW(forward(right, right, wrong), InvalidInput);
+    EXPECT_NO_THROW(backward(right, right, right, right));
+    EXPECT_THROW(backward(wrong, right, right, right), InvalidInput);
+    EXPECT_THROW(backward(right, wrong, right, right), InvalidInput);
+    EXPECT_THROW(backward(right, right, wrong, right), InvalidInput);
+    EXPECT_THROW(backward(right, right, right, wrong), InvalidInput);
   }
 }
 
@@ -283,6 +400,8 @@ TEST(BlockShapes, ThatCannotBeAreRefused) {
   EXPECT_THROW(make_convolution(cpu, good, Activation::relu, {.output_group = 16}), InvalidInput);
   EXPECT_THROW(make_product(cpu, {0, 1, 1}, Activation::relu, {}), InvalidInput);
   EXPECT_THROW(make_product(cpu, {1, 1, 0}, Activation::relu, {}), InvalidInput);
+  EXPECT_THROW(make_convolution(cpu, good, Activation::relu, {.float_output = true}), InvalidInput);
+  EXPECT_THROW(make_product(cpu, {1, 1, 1}, Activation::leaky, {.float_output = true}), InvalidInput);
 }
 
 }  // namespace

@@ -35,7 +35,7 @@ TEST_P(ConvolutionGraphs, WriteChannelsLastTensorsOfTheBlocksShape) {
   const std::int64_t rows = GetParam().output_height, columns = GetParam().output_width, k = s.filters;
   const std::int64_t c = s.input_channels, h = s.height, w = s.width, r = s.size;
   for (const Activation activation : {Activation::none, Activation::relu, Activation::leaky}) {
-    const auto results = cuda::validate_convolution_graphs(s, activation);
+    const auto results = cuda::validate_convolution_graphs(s, activation, {});
     ASSERT_EQ(results.size(), 4u);
     const Integers output{s.batch, k, rows, columns}, output_strides{rows * columns * k, 1, columns * k, k};
     EXPECT_EQ(results[0].graph, "fused forward");
@@ -51,6 +51,18 @@ TEST_P(ConvolutionGraphs, WriteChannelsLastTensorsOfTheBlocksShape) {
     EXPECT_EQ(results[3].dimensions, (Integers{s.batch, c, h, w}));
     EXPECT_EQ(results[3].strides, (Integers{h * w * c, 1, w * c, c}));
   }
+}
+
+TEST_P(ConvolutionGraphs, HaveTheDtypesOfTheirPrecision) {
+  for (const Precision precision : {Precision::fp32, Precision::tf32, Precision::bf16})
+    for (const bool float_output : {false, true}) {
+      const BlockOptions options{.precision = precision, .float_output = float_output};
+      std::vector<DType> dtypes;
+      for (const auto& result : cuda::validate_convolution_graphs(GetParam().shape, Activation::none, options))
+        dtypes.push_back(result.dtype);
+      const DType output = float_output ? DType::float32 : options.dtype();
+      EXPECT_EQ(dtypes, (std::vector{output, output, DType::float32, options.dtype()}));
+    }
 }
 
 // cuDNN plans for a device that it knows from a description alone; the numbers are the devices' published ones.
@@ -99,6 +111,25 @@ TEST_P(ConvolutionPlans, HaveAnEngineForEveryPass) {
       EXPECT_EQ(plans[0].graph, "fused forward") << layer.name;
       EXPECT_EQ(plans[1].graph, "backward weights") << layer.name;
       EXPECT_EQ(plans[2].graph, "backward data") << layer.name;
+    }
+}
+
+// Without a driver cuDNN knows only engines compiled beforehand. None of those adds a float32 bias to bfloat16 or gives
+// float32 of bfloat16: then gridspot's own kernels do.
+TEST_P(ConvolutionPlans, HaveAnEngineForEveryPassInBfloat16) {
+  for (const Layer& layer : layers)
+    for (const bool float_output : {false, true}) {
+      SCOPED_TRACE(layer.name);
+      const auto plans = plan(GetParam(), layer.shape, float_output ? Activation::none : Activation::relu,
+                              {.precision = Precision::bf16, .float_output = float_output});
+      if (plans.empty()) GTEST_SKIP() << "this version of cuDNN takes other descriptions of devices";
+      ASSERT_EQ(plans.size(), 3u);
+      EXPECT_EQ(plans[2].graph, "backward data");
+      if (cuda_device_count() > 0) continue;
+      EXPECT_EQ(plans[0].graph, float_output ? "forward, widened" : "forward");
+      EXPECT_EQ(plans[1].graph, "backward weights, widened");
+      const ConvolutionShape& s = layer.shape;
+      EXPECT_GE(plans[1].workspace_bytes, std::size_t(2) * s.filters * s.size * s.size * s.input_channels);
     }
 }
 

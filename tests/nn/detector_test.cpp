@@ -33,7 +33,7 @@ std::vector<float> identity_weights(const Network& network) {
   return weights;
 }
 
-/// Multiples of 1/32, so that rounding to TF32 leaves them as they are.
+/// Multiples of 1/32 up to 4, so that rounding to TF32 or bfloat16 leaves them as they are.
 std::vector<float> random_output(Random& random, const GridHead& head) {
   std::vector<float> values(std::size_t(batch) * head.cells * head.cells * head.channels());
   for (float& value : values) value = static_cast<float>(random.integer(-128, 128)) / 32;
@@ -111,14 +111,17 @@ TEST_P(DetectorTest, DecodesAndSuppressesTheNetworksOutput) {
                                               {.score_threshold = 0.05f, .nms_threshold = 0.2f},
                                               {.score_threshold = 0.05f, .nms_threshold = 0.2f, .class_agnostic = true},
                                               {.score_threshold = 0, .capacity = 4},
-                                              {.score_threshold = 1, .capacity = 0}}) {
+                                              {.score_threshold = 1, .capacity = 0},
+                                              {.score_threshold = 0.05f, .precision = Precision::bf16}}) {
       SCOPED_TRACE(testing::Message() << head.cells << " cells a side, score " << settings.score_threshold << ", NMS "
                                       << settings.nms_threshold << ", class-agnostic " << settings.class_agnostic
-                                      << ", capacity " << settings.capacity);
+                                      << ", capacity " << settings.capacity << ", bf16 "
+                                      << (settings.precision == Precision::bf16));
       const Network network = identity_network(head);
       const auto output = random_output(random, head);
       Stream stream(device());
-      const auto weights = upload(stream, identity_weights(network)), input = upload(stream, output);
+      const DeviceWeights weights(stream, identity_weights(network), settings.precision);
+      const auto input = upload(stream, output);
       Detector detector(network, device(), batch, settings);
       const auto actual = download_numbers(stream, detector.run(stream, weights, input));
       const auto expected = expected_detections(head, settings, output);
@@ -150,19 +153,21 @@ TEST_P(DetectorTest, FindsTheObjectsOfAHandMadeOutput) {
   }
   const Network network = identity_network(head);
   Stream stream(device());
-  const auto weights = upload(stream, identity_weights(network));
-  Detector detector(network, device(), batch, {.capacity = 5});
-  const auto found = download_numbers(stream, detector.run(stream, weights, upload(stream, output)));
-  EXPECT_THAT(found.counts, testing::ElementsAre(0, 3, 0));
-  EXPECT_THAT(found.truncated, testing::ElementsAre(0, 0, 0));
-  for (int i = 0; i < 3; ++i) {
-    const float* entry = &found.entries[std::size_t(5 + i) * 6];
-    EXPECT_NEAR(entry[0], (i + 0.5) / 4, 1e-6) << "object " << i;
-    EXPECT_NEAR(entry[1], 1.5 / 4, 1e-6);
-    EXPECT_NEAR(entry[2], 0.25, 1e-6);
-    EXPECT_NEAR(entry[3], 0.5, 1e-6);
-    EXPECT_NEAR(entry[4], reference::sigmoid(8 - 2 * i), 1e-4);
-    EXPECT_EQ(entry[5], i);
+  for (const Precision precision : {Precision::fp32, Precision::tf32, Precision::bf16}) {
+    const DeviceWeights weights(stream, identity_weights(network), precision);
+    Detector detector(network, device(), batch, {.capacity = 5, .precision = precision});
+    const auto found = download_numbers(stream, detector.run(stream, weights, upload(stream, output)));
+    EXPECT_THAT(found.counts, testing::ElementsAre(0, 3, 0));
+    EXPECT_THAT(found.truncated, testing::ElementsAre(0, 0, 0));
+    for (int i = 0; i < 3; ++i) {
+      const float* entry = &found.entries[std::size_t(5 + i) * 6];
+      EXPECT_NEAR(entry[0], (i + 0.5) / 4, 1e-6) << "object " << i;
+      EXPECT_NEAR(entry[1], 1.5 / 4, 1e-6);
+      EXPECT_NEAR(entry[2], 0.25, 1e-6);
+      EXPECT_NEAR(entry[3], 0.5, 1e-6);
+      EXPECT_NEAR(entry[4], reference::sigmoid(8 - 2 * i), 1e-4);
+      EXPECT_EQ(entry[5], i);
+    }
   }
 }
 

@@ -3,12 +3,14 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <thread>
 
-#include "tests/reference/network.h"
+#include "tests/reference/bfloat16_network.h"
 #include "tests/support/compare.h"
+#include "tests/support/device_tensor.h"
 #include "tests/support/device_test.h"
 
 namespace gridspot {
@@ -92,10 +94,12 @@ struct Results {
   std::vector<float> output, gradient;
 };
 
+/// The precision is the executor's.
 Results run_executor(Stream& stream, NetworkExecutor& executor, const Problem& problem,
-                     TrainedPart part = TrainedPart::all) {
-  const auto weights = upload(stream, problem.weights), input = upload(stream, problem.input),
-             output_gradient = upload(stream, problem.output_gradient);
+                     TrainedPart part = TrainedPart::all, Precision precision = Precision::tf32) {
+  const DeviceWeights weights(stream, problem.weights, precision);
+  const DType dtype = activation_dtype(precision);
+  const test::DeviceTensor input(stream, problem.input, dtype), output_gradient(stream, problem.output_gradient, dtype);
   const Buffer<float> gradient(stream.device(), problem.weights.size());
   fill_bytes(stream, gradient.data(), 0xff, gradient.size() * sizeof(float));  // NaN wherever nothing is written
   const auto output = download(stream, executor.forward(stream, weights, input));
@@ -165,19 +169,74 @@ TEST_P(Executor, MatchesTheDefinitionAndCentralDifferencesOnRandomNetworks) {
   }
 }
 
-TEST_P(Executor, InferenceGivesTheOutputOfTraining) {
-  for (const char* preset : {"quick", "small"}) {
-    SCOPED_TRACE(preset);
-    Random random(8);
-    const Network network(load_network(preset));
-    const auto problem = random_problem(random, network, 2);
-    Stream stream(device());
-    NetworkExecutor training(network, device(), 2), inference(network, device(), 2, {.training = false});
-    const auto weights = upload(stream, problem.weights), input = upload(stream, problem.input);
-    EXPECT_EQ(download(stream, training.forward(stream, weights, input)),
-              download(stream, inference.forward(stream, weights, input)));
-    EXPECT_LT(inference.planned_bytes(), training.planned_bytes());
+/// The length of the difference as a share of the reference's.
+double relative_distance(const std::vector<float>& values, const std::vector<double>& reference) {
+  double difference = 0, length = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    difference += (values[i] - reference[i]) * (values[i] - reference[i]);
+    length += reference[i] * reference[i];
   }
+  return std::sqrt(difference / length);
+}
+
+// Where float32 and double round a sum to different neighbours, a pool may choose another maximum: single networks may
+// differ by more than rounding. CUDA rounds some sums once more.
+TEST_P(Executor, ComputesInBfloat16WhatTheContractSays) {
+  Random random(13);
+  std::vector<double> output_distances, gradient_distances;
+  for (int i = 0; i < (on_cuda() ? networks_on_cuda : networks_on_cpu); ++i) {
+    const Network network(random_network(random));
+    const int batch = random.integer(1, 3);
+    SCOPED_TRACE(to_json(network.spec()) + "batch " + std::to_string(batch));
+    const auto problem = random_problem(random, network, batch);
+    Stream stream(device());
+    NetworkExecutor executor(network, device(), batch, {.precision = Precision::bf16});
+    const auto actual = run_executor(stream, executor, problem, TrainedPart::all, Precision::bf16);
+    reference::Bfloat16Network reference(network, batch, test::to_double(problem.weights));
+    output_distances.push_back(relative_distance(actual.output, reference.forward(test::to_double(problem.input))));
+    gradient_distances.push_back(
+        relative_distance(actual.gradient, reference.backward(test::to_double(problem.output_gradient))));
+    ASSERT_LT(output_distances.back(), 0.02);
+    ASSERT_LT(gradient_distances.back(), 0.1);
+  }
+  for (auto* distances : {&output_distances, &gradient_distances}) {
+    std::sort(distances->begin(), distances->end());
+    EXPECT_LT(distances->at(distances->size() / 2), on_cuda() ? 1e-2 : 1e-5);
+  }
+}
+
+TEST_P(Executor, InferenceGivesTheOutputOfTraining) {
+  for (const char* preset : {"quick", "small"})
+    for (const Precision precision : {Precision::tf32, Precision::bf16}) {
+      const DType dtype = activation_dtype(precision);
+      SCOPED_TRACE(std::string(preset) + " with activations of " + to_string(dtype));
+      Random random(8);
+      const Network network(load_network(preset));
+      const auto problem = random_problem(random, network, 2);
+      Stream stream(device());
+      NetworkExecutor training(network, device(), 2, {.precision = precision}),
+          inference(network, device(), 2, {.training = false, .precision = precision});
+      const DeviceWeights weights(stream, problem.weights, precision);
+      const test::DeviceTensor input(stream, problem.input, dtype);
+      const auto output = download(stream, training.forward(stream, weights, input));
+      EXPECT_EQ(download(stream, inference.forward(stream, weights, input)), output);
+      EXPECT_EQ(download(stream, inference.forward(stream, weights, upload(stream, problem.input))), output);
+      EXPECT_LT(inference.planned_bytes(), training.planned_bytes());
+    }
+}
+
+TEST_P(Executor, InBfloat16IsNearFloat32) {
+  Random random(14);
+  const Network network(load_network("quick"));
+  const auto problem = random_problem(random, network, 2);
+  Stream stream(device());
+  const auto results = [&](Precision precision) {
+    NetworkExecutor executor(network, device(), 2, {.precision = precision});
+    return run_executor(stream, executor, problem, TrainedPart::all, precision);
+  };
+  const auto exact = results(Precision::fp32), rounded = results(Precision::bf16);
+  EXPECT_LT(relative_distance(rounded.output, test::to_double(exact.output)), 0.03);
+  EXPECT_LT(relative_distance(rounded.gradient, test::to_double(exact.gradient)), 0.2);
 }
 
 TEST_P(Executor, AnImageDoesNotDependOnItsBatch) {
@@ -204,18 +263,21 @@ TEST_P(Executor, RepeatsItsBitsAndRunsOnTwoThreadsAtOnce) {
   Random random(10);
   const Network network(load_network("quick"));
   const auto problem = random_problem(random, network, 4);
-  const auto work = [&](Results& result) {
-    Stream stream(device());
-    NetworkExecutor executor(network, device(), 4);
-    for (int repetition = 0; repetition < 2; ++repetition) result = run_executor(stream, executor, problem);
-  };
-  Results alone, first, second;
-  work(alone);
-  { std::jthread one(work, std::ref(first)), other(work, std::ref(second)); }
-  EXPECT_EQ(first.output, alone.output);
-  EXPECT_EQ(second.output, alone.output);
-  EXPECT_EQ(first.gradient, alone.gradient);
-  EXPECT_EQ(second.gradient, alone.gradient);
+  for (const Precision precision : {Precision::tf32, Precision::bf16}) {
+    const auto work = [&](Results& result) {
+      Stream stream(device());
+      NetworkExecutor executor(network, device(), 4, {.precision = precision});
+      for (int repetition = 0; repetition < 2; ++repetition)
+        result = run_executor(stream, executor, problem, TrainedPart::all, precision);
+    };
+    Results alone, first, second;
+    work(alone);
+    { std::jthread one(work, std::ref(first)), other(work, std::ref(second)); }
+    EXPECT_EQ(first.output, alone.output);
+    EXPECT_EQ(second.output, alone.output);
+    EXPECT_EQ(first.gradient, alone.gradient);
+    EXPECT_EQ(second.gradient, alone.gradient);
+  }
 }
 
 TEST_P(Executor, WritesZerosIntoTheGapsOfTheGradient) {
@@ -246,17 +308,20 @@ TEST_P(Executor, OfTheHeadAloneLeavesTheBackbonesGradientAsItIs) {
   for (const NetworkSpec& spec : specs) {
     const Network network(spec);
     const int batch = random.integer(1, 3);
+    const Precision precision = random.integer(0, 1) ? Precision::bf16 : Precision::tf32;
     SCOPED_TRACE(to_json(spec) + "batch " + std::to_string(batch));
     const auto problem = random_problem(random, network, batch);
     Stream stream(device());
-    NetworkExecutor executor(network, device(), batch);
-    const auto whole = run_executor(stream, executor, problem).gradient;
-    const auto head = run_executor(stream, executor, problem, TrainedPart::head).gradient;
+    NetworkExecutor executor(network, device(), batch, {.precision = precision});
+    const auto gradient_of = [&](TrainedPart part) {
+      return run_executor(stream, executor, problem, part, precision).gradient;
+    };
+    const auto whole = gradient_of(TrainedPart::all), head = gradient_of(TrainedPart::head);
     const std::size_t middle = network.head_offset(), end = network.buffer_size();
     EXPECT_EQ(bits(head, 0, middle), std::vector<std::uint32_t>(middle, 0xffffffffu));
     EXPECT_EQ(bits(head, middle, end), bits(whole, middle, end));
     // Nothing of the head alone is left over for the next step.
-    const auto again = run_executor(stream, executor, problem).gradient;
+    const auto again = gradient_of(TrainedPart::all);
     EXPECT_EQ(bits(again, 0, end), bits(whole, 0, end));
     if (HasFailure()) return;
   }
@@ -271,6 +336,14 @@ TEST(ExecutorPlan, NamesEveryBuffer) {
                                                "choices of backbone.pool1", "gradients, buffer 1",
                                                "gradients, buffer 2", "workspace"}));
   EXPECT_EQ(executor.plan()[0].bytes, 2u * 64 * 64 * network.layers()[0].output.channels * sizeof(float));
+  const NetworkExecutor half(network, {}, 2, {.precision = Precision::bf16});
+  ASSERT_EQ(half.plan().size(), executor.plan().size());
+  for (std::size_t i = 0; i + 1 < half.plan().size(); ++i) {
+    const bool is_halved = half.plan()[i].purpose.find("choices") == std::string::npos;
+    const bool is_output = half.plan()[i].purpose == "activations of " + network.layers().back().name;
+    EXPECT_EQ(half.plan()[i].bytes * (is_halved && !is_output ? 2 : 1), executor.plan()[i].bytes)
+        << half.plan()[i].purpose;
+  }
 }
 
 TEST(ExecutorArguments, ThatDoNotFitAreRefused) {
@@ -290,6 +363,33 @@ TEST(ExecutorArguments, ThatDoNotFitAreRefused) {
   EXPECT_THROW(executor.backward(stream, weights, output_gradient.span().subspan(0, 5), gradient), InvalidInput);
   EXPECT_THROW(executor.backward(stream, weights, output_gradient, gradient.span().subspan(0, 5)), InvalidInput);
   EXPECT_THROW(inference.backward(stream, weights, output_gradient, gradient), InvalidInput);
+}
+
+TEST(ExecutorArguments, OfAnotherDtypeAreRefused) {
+  const Network network(load_network("quick"));
+  Stream stream(Device{});
+  const std::vector<float> zeros(network.buffer_size());
+  const DeviceWeights master(stream, zeros, Precision::fp32), both(stream, zeros, Precision::bf16);
+  const auto tensor = [&](std::size_t count, DType dtype) {
+    return test::DeviceTensor(stream, std::vector<float>(count), dtype);
+  };
+  const auto floats = tensor(network.spec().input.size(), DType::float32),
+             halves = tensor(network.spec().input.size(), DType::bfloat16),
+             float_gradient = tensor(network.output().size(), DType::float32),
+             half_gradient = tensor(network.output().size(), DType::bfloat16);
+  const Buffer<float> gradient(stream.device(), network.buffer_size());
+  const auto message = [](const auto& call) { return testing::ThrowsMessage<InvalidInput>(testing::HasSubstr(call)); };
+  NetworkExecutor full(network, {}, 1, {.precision = Precision::fp32}),
+      half(network, {}, 1, {.precision = Precision::bf16});
+  EXPECT_THAT([&] { full.forward(stream, both, halves); }, message("input is bfloat16, expected float32"));
+  EXPECT_THAT([&] { half.forward(stream, both, floats); }, message("input is float32, expected bfloat16"));
+  EXPECT_THAT([&] { half.forward(stream, master, halves); }, message("bf16 needs the weights rounded"));
+  full.forward(stream, both, floats);
+  half.forward(stream, both, halves);
+  EXPECT_THAT([&] { full.backward(stream, both, half_gradient, gradient); }, message("is bfloat16, expected float32"));
+  EXPECT_THAT([&] { half.backward(stream, both, float_gradient, gradient); }, message("is float32, expected bfloat16"));
+  EXPECT_THAT([&] { half.backward(stream, master, half_gradient, gradient); },
+              message("bf16 needs the weights rounded"));
 }
 
 }  // namespace

@@ -113,7 +113,7 @@ TEST(RunConfig, WrongSettingsAreRefusedWithTheirPlace) {
                                                      {"evaluation.nms_threshold=1.5", "nms_threshold"},
                                                      {"evaluation.capacity=0", "capacity"},
                                                      {"evaluation.class_agnostic=1", "class_agnostic"},
-                                                     {"precision=bf16", "tf32"},
+                                                     {"precision=fp16", "bf16"},
                                                      {"objectness_prior=0", "objectness_prior"},
                                                      {"objectness_prior=1", "objectness_prior"},
                                                      {"protocol.clutter=65", "clutter"},
