@@ -44,7 +44,7 @@ struct UntypedSpan {
   UntypedSpan() = default;
   UntypedSpan(Void* first, std::size_t count, DType type) : data(first), size(count), dtype(type) {}
   template <NetworkElement T>
-  UntypedSpan(DeviceSpan<T> span)  // NOLINT(google-explicit-constructor)
+  requires std::convertible_to<T*, Void*> UntypedSpan(DeviceSpan<T> span)  // NOLINT(google-explicit-constructor)
       : data(span.data), size(span.size), dtype(dtype_of<T>) {}
   template <NetworkElement T>
   UntypedSpan(const Buffer<T>& buffer) : UntypedSpan(buffer.span()) {}  // NOLINT(google-explicit-constructor)

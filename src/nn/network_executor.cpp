@@ -8,70 +8,9 @@
 #include "kernels/average_pool.h"
 #include "kernels/convert.h"
 #include "kernels/max_pool.h"
+#include "nn/network_steps.h"
 
 namespace gridspot {
-namespace {
-
-/// Where a layer's parameters lie in the flat buffer.
-struct ParameterPlace {
-  std::size_t weight = 0, weight_size = 0, bias = 0, bias_size = 0;
-};
-
-/// A layer as it runs.
-struct Step {
-  NetworkLayer layer;
-  int input_group = 0, output_group = 0;  ///< see block.h
-  std::unique_ptr<Block> block;           ///< of layers with parameters
-  ParameterPlace place;
-  DType output_dtype = DType::float32;
-  Buffer<std::byte> output;  ///< kept for backward; empty where activations share buffers
-  Buffer<std::uint8_t> choice;
-};
-
-bool is_max_pool(const NetworkLayer& layer) { return std::holds_alternative<MaxPoolLayer>(layer.spec); }
-bool is_pool(const NetworkLayer& layer) {
-  return is_max_pool(layer) || std::holds_alternative<AveragePoolLayer>(layer.spec);
-}
-
-/// Chooses the layout of every activation. Convolutions get what their library prefers; pools keep a layout; what the
-/// caller sees and what is flattened is channels-last.
-void choose_groups(Device device, std::vector<Step>& steps) {
-  int group = steps.back().layer.output.channels;
-  for (std::size_t i = steps.size(); i-- > 0;) {
-    Step& step = steps[i];
-    step.output_group = group;
-    const int channels = step.layer.input.channels;
-    if (std::holds_alternative<ConvolutionLayer>(step.layer.spec))
-      group = preferred_group(device, channels);
-    else if (!is_pool(step.layer))
-      group = channels;
-    step.input_group = group;
-  }
-  for (auto& step : steps) {
-    step.input_group = step.layer.input.channels;
-    if (!is_pool(step.layer)) break;
-    step.output_group = step.input_group;
-  }
-}
-
-Activation activation_of(const NetworkLayer& layer) {
-  if (const auto* convolution = std::get_if<ConvolutionLayer>(&layer.spec)) return convolution->activation;
-  const auto* product = std::get_if<FullyConnectedLayer>(&layer.spec);
-  return product ? product->activation : Activation::none;
-}
-
-/// The negative slope of the activation whose derivative the max pool behind it takes along (see max_pool_backward).
-float slope_before(const std::vector<Step>& steps, std::size_t pool) {
-  return pool == 0 ? 1 : negative_slope(activation_of(steps[pool - 1].layer));
-}
-
-PoolShape pool_shape(const Step& step, int batch) {
-  const auto& pool = std::get<MaxPoolLayer>(step.layer.spec);
-  const ImageShape& in = step.layer.input;
-  return {batch * (in.channels / step.input_group), in.height, in.width, step.input_group, pool.size, pool.stride};
-}
-
-}  // namespace
 
 struct NetworkExecutor::Implementation {
   Implementation(const Network& network, Device on, int batch_size, const ExecutorOptions& wanted)

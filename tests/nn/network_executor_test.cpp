@@ -169,6 +169,22 @@ TEST_P(Executor, MatchesTheDefinitionAndCentralDifferencesOnRandomNetworks) {
   }
 }
 
+// The pool takes the derivative of the product's activation along; of one pixel it is the identity.
+TEST_P(Executor, MatchesCentralDifferencesWhereAProductIsPooled) {
+  Random random(15);
+  NetworkSpec spec;
+  spec.name = "pooled product";
+  spec.input = {5, 4, 1};
+  spec.detector = {.cells = 1, .predictors = 1, .classes = 2};
+  spec.backbone = {FullyConnectedLayer{12, Activation::leaky}, MaxPoolLayer{1, 1}};
+  spec.head = {FullyConnectedLayer{7, Activation::none}};
+  const Network network(spec);
+  const auto problem = smooth_problem(random, network, 3);
+  Stream stream(device());
+  NetworkExecutor executor(network, device(), 3, {.precision = Precision::fp32});
+  expect_gradient(random, network, 3, problem, run_executor(stream, executor, problem).gradient);
+}
+
 /// The length of the difference as a share of the reference's.
 double relative_distance(const std::vector<float>& values, const std::vector<double>& reference) {
   double difference = 0, length = 0;

@@ -1,0 +1,41 @@
+#pragma once
+// A network's layers as an executor runs them.
+#include <memory>
+#include <vector>
+
+#include "device/buffer.h"
+#include "kernels/max_pool.h"
+#include "nn/network.h"
+
+namespace gridspot {
+
+/// Where a layer's parameters lie in the flat buffer.
+struct ParameterPlace {
+  std::size_t weight = 0, weight_size = 0, bias = 0, bias_size = 0;
+};
+
+/// A layer as it runs.
+struct Step {
+  NetworkLayer layer;
+  int input_group = 0, output_group = 0;  ///< see block.h
+  std::unique_ptr<Block> block;           ///< of layers with parameters
+  ParameterPlace place;
+  DType output_dtype = DType::float32;
+  Buffer<std::byte> output;  ///< kept for backward; empty where activations share buffers
+  Buffer<std::uint8_t> choice;
+};
+
+bool is_max_pool(const NetworkLayer& layer);
+bool is_pool(const NetworkLayer& layer);
+
+/// Chooses the layout of every activation. Convolutions get what their library prefers; pools keep a layout; what the
+/// caller sees and what is flattened is channels-last.
+void choose_groups(Device device, std::vector<Step>& steps);
+
+/// The negative slope of the activation whose derivative the max pool behind it takes along (see max_pool_backward).
+float slope_before(const std::vector<Step>& steps, std::size_t pool);
+
+/// Of a max pool, with the groups of channels as images.
+PoolShape pool_shape(const Step& step, int batch);
+
+}  // namespace gridspot
