@@ -144,6 +144,24 @@ TEST(DetectorEvaluation, DoesNotDependOnTheNumberOfThreads) {
   }
 }
 
+TEST(DetectorEvaluation, InBfloat16IsNearFloat32) {
+  const Fresh model(64);
+  const GlyphSet glyphs = draw_builtin_glyphs(Split::test, 60);
+  const auto scores = [&](Precision precision) {
+    const DetectionSettings every_slot{
+        .score_threshold = 0, .nms_threshold = 1, .capacity = model.spec.detector.slots(), .precision = precision};
+    const auto result = evaluate_on_protocol(model.spec, model.weights, Device{}, glyphs, find_protocol("quick-64"),
+                                             {.count = 20, .detection = every_slot});
+    std::vector<float> values;
+    for (const auto& detection : result.set.detections) values.push_back(detection.score);
+    return values;  // of each image in descending order
+  };
+  const auto exact = scores(Precision::fp32), rounded = scores(Precision::bf16);
+  ASSERT_EQ(exact.size(), 20u * model.spec.detector.slots());
+  EXPECT_TRUE(test::matches(rounded, test::to_double(exact), {0.01, 0.02}));
+  EXPECT_NE(rounded, exact);
+}
+
 TEST(DetectorEvaluation, CountsErrorsFromTheBestScoreOnOrFromTheOneAskedFor) {
   const Fresh model(64);
   const GlyphSet glyphs = draw_builtin_glyphs(Split::test, 60);
