@@ -145,7 +145,16 @@ void optimizer(benchmark::State& state, Bench& b) {
   const auto moment2 = upload(b.stream, std::vector<float>(parameters, 0.5f));
   const auto mask = upload(b.stream, std::vector<std::uint8_t>(parameters, 1));
   Buffer<float> partials(b.device, norm_partials(parameters)), norm(b.device, 1);
-  const OptimizerBuffers buffers{weights, moment1, moment2, ema, mask, shard, gradient, partials, norm};
+  const OptimizerBuffers buffers{.weights = weights,
+                                 .moment1 = moment1,
+                                 .moment2 = moment2,
+                                 .ema = ema,
+                                 .rounded = {},
+                                 .decay_mask = mask,
+                                 .shard_gradients = shard,
+                                 .gradient = gradient,
+                                 .partial_norms = partials,
+                                 .norm = norm};
   measure(state, b, parameters * (11 * sizeof(float) + 1), [&] {
     reduce_gradients(b.stream, 1, buffers);
     optimizer_step(b.stream, {.weight_decay = 1e-4f, .clip_norm = 5, .ema_decay = 0.99f}, b.step.data(), buffers);

@@ -6,6 +6,7 @@
 #include "data/canvas_source.h"
 #include "kernels/permutation.h"
 #include "tests/support/device_test.h"
+#include "tests/support/dtype.h"
 
 namespace gridspot {
 namespace {
@@ -42,18 +43,52 @@ struct Filled {
 
 class CanvasFeedTest : public test::DeviceTest {
  protected:
+  static std::vector<float> values(Stream& stream, ConstTensorSpan canvases) {
+    std::vector<float> result;
+    with_type_of(canvases.dtype, [&]<class T>(std::type_identity<T>) {
+      result = test::to_floats(download(stream, canvases.as<T>("canvases")));
+    });
+    return result;
+  }
+
   Filled fill(CanvasFeed& feed, std::uint64_t step, int first, StageClock* clock = nullptr) {
     Stream stream(device());
     const auto on_device = upload(stream, std::vector<std::uint64_t>{step});
     const Buffer<std::int32_t> unplaced(device(), feed.size());
     fill_bytes(stream, unplaced.data(), 0x5a, unplaced.size() * sizeof(std::int32_t));
     feed.fill(stream, {on_device.data(), first}, unplaced, clock);
-    Filled filled{download(stream, feed.canvases()), {}, download(stream, unplaced)};
+    Filled filled{values(stream, feed.canvases()), {}, download(stream, unplaced)};
     for (const auto& labels : labels_of(stream, feed)) filled.labels.push_back(numbers(labels));
     return filled;
   }
 };
 GRIDSPOT_ON_EVERY_DEVICE(CanvasFeedTest);
+
+TEST_P(CanvasFeedTest, InBfloat16AreTheSameCanvasesRounded) {
+  Stream stream(device());
+  const GlyphBank glyphs(stream, draw_builtin_glyphs(Split::train, 50));
+  const Protocol protocol = find_protocol("quick-64");
+  Random random(29);
+  const CanvasStore store(stream, random_set(random, 11, 5, 9));
+  const GatherOrder order{.key = 5, .shuffle = true, .batch = 9};
+  const auto expect_rounded = [&](CanvasFeed& whole, CanvasFeed& rounded) {
+    const Filled expected = fill(whole, 2, 3), actual = fill(rounded, 2, 3);
+    EXPECT_EQ(actual.canvases, test::to_floats(test::to_dtype<bfloat16>(expected.canvases)));
+    EXPECT_NE(actual.canvases, expected.canvases);
+    EXPECT_EQ(actual.labels, expected.labels);
+    EXPECT_LT(rounded.bytes(), whole.bytes());
+  };
+  const auto composed = [&](DType dtype) {
+    return make_composed_feed(device(), protocol, glyphs, 4, 2, normalization, dtype);
+  };
+  expect_rounded(*composed(DType::float32), *composed(DType::bfloat16));
+  for (const float shift : {0.0f, 3.0f}) {
+    const auto stored = [&](DType dtype) {
+      return make_stored_feed(device(), store, order, 2, normalization, {.shift = shift}, dtype);
+    };
+    expect_rounded(*stored(DType::float32), *stored(DType::bfloat16));
+  }
+}
 
 // So that a captured call makes other canvases each time.
 TEST_P(CanvasFeedTest, AnOffsetOnTheDeviceIsAddedToTheFirst) {
@@ -74,7 +109,7 @@ TEST_P(CanvasFeedTest, AnOffsetOnTheDeviceIsAddedToTheFirst) {
                offset = upload(stream, std::vector<std::uint64_t>{4});
     const Buffer<std::int32_t> unplaced(device(), feed->size());
     feed->fill(stream, {.step = step.data(), .first = 2, .offset = offset.data()}, unplaced);
-    const auto canvases = download(stream, feed->canvases());
+    const auto canvases = values(stream, feed->canvases());
     EXPECT_EQ(canvases, fill(*feed, 3, 6).canvases);
     EXPECT_NE(canvases, fill(*feed, 3, 2).canvases);
   }

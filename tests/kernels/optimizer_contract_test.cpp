@@ -66,6 +66,7 @@ TEST_P(OptimizerContract, RefusesWhatBreaksTheContract) {
        {[](auto& a) { a.buffers.moment1.size = 6; }, "optimizer_step: moment1 must have 5 elements, it has 6"},
        {[](auto& a) { a.buffers.moment2.size = 6; }, "optimizer_step: moment2 must have 5 elements, it has 6"},
        {[](auto& a) { a.buffers.ema.size = 6; }, "optimizer_step: ema must have 5 elements, it has 6"},
+       {[](auto& a) { a.buffers.rounded.size = 6; }, "optimizer_step: rounded must have 5 elements, it has 6"},
        {[](auto& a) { a.buffers.decay_mask.size = 6; }, "optimizer_step: decay_mask must have 5 elements, it has 6"},
        {[](auto& a) { a.buffers.norm.size = 2; }, "optimizer_step: norm must have 1 elements, it has 2"},
        {[](auto& a) { a.buffers.partial_norms.size = 0; }, "optimizer_step: " + wrong_partials}});

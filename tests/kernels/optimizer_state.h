@@ -12,6 +12,7 @@ struct OptimizerState {
   Stream& stream;
   int shards;
   Buffer<float> weights, moment1, moment2, ema, shard_gradients, gradient, partial_norms, norm;
+  Buffer<bfloat16> rounded;
   Buffer<std::uint8_t> decay_mask;
   Buffer<std::uint64_t> step;
 
@@ -26,12 +27,22 @@ struct OptimizerState {
         gradient(zeros(initial.size())),
         partial_norms(zeros(norm_partials(initial.size()))),
         norm(zeros(1)),
+        rounded(s.device(), initial.size()),
         decay_mask(upload(s, mask)),
         step(upload(s, std::vector<std::uint64_t>{0})) {}
 
   [[nodiscard]] Buffer<float> zeros(std::size_t count) const { return upload(stream, std::vector<float>(count)); }
   [[nodiscard]] OptimizerBuffers buffers() const {
-    return {weights, moment1, moment2, ema, decay_mask, shard_gradients, gradient, partial_norms, norm};
+    return {.weights = weights,
+            .moment1 = moment1,
+            .moment2 = moment2,
+            .ema = ema,
+            .rounded = rounded,
+            .decay_mask = decay_mask,
+            .shard_gradients = shard_gradients,
+            .gradient = gradient,
+            .partial_norms = partial_norms,
+            .norm = norm};
   }
 
   void update(const OptimizerSettings& settings, const std::vector<float>& gradients, std::uint64_t first_update = 0) {

@@ -7,6 +7,7 @@
 #include "tests/reference/optimizer.h"
 #include "tests/support/compare.h"
 #include "tests/support/device_test.h"
+#include "tests/support/dtype.h"
 
 namespace gridspot {
 namespace {
@@ -178,6 +179,22 @@ TEST_P(Optimizer, AddsShardsInTheOrderOfTheirNumbers) {
     return download(stream, state.gradient);
   });
   EXPECT_EQ(gradient, (std::vector<float>{1, 0}));
+}
+
+TEST_P(Optimizer, WritesTheWeightsRoundedToo) {
+  Random random(33);
+  const auto initial = random.uniforms(301), gradients = random.uniforms(301);
+  for (const OptimizerSettings& settings : all_kinds()) {
+    std::vector<float> weights;
+    const auto rounded = run([&](Stream& stream) {
+      OptimizerState state(stream, initial, std::vector<std::uint8_t>(301, 1), 1);
+      state.update(settings, gradients);
+      weights = download(stream, state.weights);
+      return test::to_floats(download(stream, state.rounded));
+    });
+    EXPECT_EQ(rounded, test::to_floats(test::to_dtype<bfloat16>(weights)));
+    EXPECT_NE(rounded, test::to_floats(test::to_dtype<bfloat16>(initial)));
+  }
 }
 
 TEST_P(Optimizer, NothingChangesWhereTheNormIsNotFinite) {

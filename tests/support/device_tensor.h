@@ -3,7 +3,7 @@
 #include <span>
 #include <vector>
 
-#include "nn/tensor_span.h"
+#include "kernels/tensor_span.h"
 #include "tests/support/dtype.h"
 
 namespace gridspot::test {

@@ -100,6 +100,13 @@ TEST_P(CapturedStep, WithEveryOptimizer) {
   }
 }
 
+TEST_P(CapturedStep, InBfloat16) {
+  config_.precision = Precision::bf16;
+  expect_equal_to_eager(glyphs_);
+  config_.optimizer.kind = OptimizerKind::sgd;
+  expect_equal_to_eager(fixed_set(10));
+}
+
 TEST_P(CapturedStep, OnAFixedSet) {
   expect_equal_to_eager(fixed_set(10));
   config_.training_set.augmentation = {.shift = 4, .overlay = 0.5f};

@@ -51,6 +51,22 @@ TEST_P(TrainerTest, LearnsSomethingInTwentySteps) {
   for (const StepMetrics& m : metrics) EXPECT_GT(m.gradient_norm, 0);
 }
 
+TEST_P(TrainerTest, LearnsInBfloat16WhatItLearnsInFloat32) {
+  std::vector<float> last;
+  for (const auto precision : {Precision::fp32, Precision::bf16}) {
+    RunConfig config = small_config(device());
+    config.precision = precision;
+    Trainer trainer(config, glyphs_);
+    for (int i = 0; i < 20; ++i) trainer.step();
+    const auto metrics = trainer.take_metrics();
+    ASSERT_EQ(metrics.size(), 20u);
+    for (const StepMetrics& m : {metrics[0], metrics[19]}) last.push_back(m.objectness + m.box + m.classes);
+  }
+  EXPECT_NE(last[1], last[3]);
+  EXPECT_NEAR(last[2] / last[0], 1, 0.01) << "the first step";
+  EXPECT_NEAR(last[3] / last[1], 1, 0.05) << "the last step";
+}
+
 TEST_P(TrainerTest, InferenceUsesTheMovingAverage) {
   RunConfig config = small_config(device());
   Trainer averaged(config, glyphs_);
