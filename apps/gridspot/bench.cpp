@@ -24,6 +24,7 @@ using Clock = std::chrono::steady_clock;
 struct Options {
   std::vector<std::string> presets{"quick"};
   std::string device = "auto", data = "auto";
+  std::vector<std::string> settings;
   int batch = 0, steps = 40, warmup = 5, threads = 0;
   std::vector<int> detect_batches{1, 64};
   bool json = false;
@@ -67,16 +68,13 @@ Json shares_of(const StageClock& clock, std::initializer_list<Stage> stages) {
 }
 
 /// Measured in windows: the steps between two readings of the metrics, which is how `gridspot train` runs.
-Json bench_training(RunConfig config, const GlyphSet& glyphs, const Options& options, const std::atomic<int>& stop) {
-  if (options.batch > 0) config.batch = options.batch;
-  Trainer trainer(resolve(config), glyphs, {.threads = options.threads});
-  const int window = trainer.config().device == "cpu" ? 1 : 32;
+Json bench_training(const RunConfig& config, const GlyphSet& glyphs, const Options& options,
+                    const std::atomic<int>& stop) {
+  Trainer trainer(resolve(config), glyphs, options.threads);
+  const int window = static_cast<int>(trainer.steps_between_metrics());
   const auto windows_for = [&](int steps) { return (steps + window - 1) / window; };
   const auto run = [&](int steps) {
-    for (int i = 0; i < steps; ++i) {
-      trainer.step();
-      trainer.take_finished_metrics();
-    }
+    for (int i = 0; i < steps; ++i) trainer.step();
     trainer.take_metrics();
   };
   time_each(windows_for(options.warmup), stop, [&] { run(window); });
@@ -119,7 +117,8 @@ struct Candidates {
 Candidates choose_candidates(const RunConfig& config, const Network& network, Stream& stream, int batch,
                              DeviceSpan<const float> weights, DeviceSpan<const float> input) {
   const int slots = network.spec().detector.slots();
-  Detector all(network, stream.device(), batch, {.score_threshold = 0, .nms_threshold = 1, .capacity = slots});
+  Detector all(network, stream.device(), batch,
+               {.score_threshold = 0, .nms_threshold = 1, .capacity = slots, .precision = config.precision});
   const DetectionsView found = all.run(stream, weights, input);
   auto scores = download(stream, DeviceSpan<const float>(found.scores, std::size_t(batch) * slots));
   std::sort(scores.begin(), scores.end(), std::greater<>());
@@ -139,7 +138,8 @@ Json bench_detection(RunConfig config, const GlyphSet& glyphs, Device device, in
   const auto weights = upload(stream, network.initial_weights(1));
   const auto input = source.compose(stream, 0, {config.network.mean, config.network.deviation});
   const Candidates candidates = choose_candidates(config, network, stream, batch, weights, input);
-  Detector detector(network, device, batch, {.score_threshold = candidates.score_threshold});
+  Detector detector(network, device, batch,
+                    {.score_threshold = candidates.score_threshold, .precision = config.precision});
   StageClock clock;
   const auto run = [&](StageClock* measured) {
     detector.run(stream, weights, input, measured);
@@ -203,11 +203,30 @@ void print(const Json& result) {
   std::cout << "on " << result["device"].get<std::string>() << '\n';
 }
 
-Json bench_preset(const std::string& preset, const GlyphSet& glyphs, Device device, const Options& options,
-                  const std::atomic<int>& stop) {
-  reset_peak_memory();
+/// The protocol's canvases are made in the network's size, so that a network file of any size can be measured.
+void fit_canvas(Protocol& protocol, const ImageShape& input) {
+  if (protocol.height == input.height && protocol.width == input.width) return;
+  protocol.name += " at " + std::to_string(input.width) + "x" + std::to_string(input.height);
+  protocol.height = input.height;
+  protocol.width = input.width;
+}
+
+RunConfig configure(const std::string& preset, Device device, const Options& options) {
   RunConfig config = default_config(preset);
+  try {
+    for (const std::string& setting : options.settings) set_value(config, setting);
+  } catch (const InvalidInput& error) {
+    throw CLI::ValidationError(error.what());
+  }
   config.device = to_string(device);
+  if (options.batch > 0) config.batch = options.batch;
+  fit_canvas(config.protocol, config.network.input);
+  return config;
+}
+
+Json bench_preset(const std::string& preset, RunConfig config, const GlyphSet& glyphs, Device device,
+                  const Options& options, const std::atomic<int>& stop) {
+  reset_peak_memory();
   config.network = with_classes(config.network, glyphs.classes());
   std::cerr << "Measuring " << preset << '\n';
   Json entry{{"preset", preset},
@@ -223,23 +242,23 @@ Json bench_preset(const std::string& preset, const GlyphSet& glyphs, Device devi
 int bench(const Options& options) {
   const StopSignals signals;
   const Device device = parse_device(options.device);
+  std::vector<RunConfig> configs;
+  for (const std::string& preset : options.presets) configs.push_back(configure(preset, device, options));
   const GlyphSet glyphs = load_glyphs(options.data, Split::train);
   Json presets = Json::array();
   long peak = 0;
   try {
-    for (const std::string& preset : options.presets) {
-      presets.push_back(bench_preset(preset, glyphs, device, options, signals.flag()));
+    for (std::size_t i = 0; i < configs.size(); ++i) {
+      presets.push_back(bench_preset(options.presets[i], configs[i], glyphs, device, options, signals.flag()));
       peak = std::max(peak, presets.back()["peak_memory_mb"].get<long>());
     }
   } catch (const Stopped&) {
     std::cerr << "Stopped before everything was measured\n";
     return signals.exit_code();
   }
-  const Json result{{"gridspot", GRIDSPOT_VERSION},
-                    {"device", to_string(device) + " (" + describe(device) + ")"},
-                    {"glyphs", glyphs.source},
-                    {"presets", presets},
-                    {"peak_memory_mb", peak}};
+  const Json result{{"gridspot", GRIDSPOT_VERSION}, {"device", to_string(device) + " (" + describe(device) + ")"},
+                    {"glyphs", glyphs.source},      {"settings", options.settings},
+                    {"presets", presets},           {"peak_memory_mb", peak}};
   if (options.json)
     std::cout << to_text(result);
   else
@@ -251,11 +270,14 @@ int bench(const Options& options) {
 
 Command add_bench(CLI::App& app) {
   const auto options = std::make_shared<Options>();
-  app.add_option("--preset", options->presets, "what to measure (may be repeated)")
+  app.add_option("--preset", options->presets, "what to measure: presets or networks' JSON files (may be repeated)")
       ->check(accepted_by(check_network_name))
       ->capture_default_str();
   app.add_option("--batch", options->batch, "training batch (default: the preset's)")->check(CLI::PositiveNumber);
   app.add_option("--detect-batch", options->detect_batches, "batches of detection")->check(CLI::PositiveNumber);
+  app.add_option("--set", options->settings,
+                 "one setting of config.json of each preset, e.g. training_set.max_glyphs=20 (may be repeated)")
+      ->allow_extra_args(false);
   app.add_option("--steps", options->steps, "measured steps")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--warmup", options->warmup, "steps before")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--threads", options->threads, "processors to use");

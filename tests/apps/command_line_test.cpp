@@ -171,6 +171,10 @@ TEST_F(CommandLine, WrongCallsSayWhatIsWrongAndEndWithTheirCode) {
       {{"info", "missing"}, 3, "missing"},
       {{"info", path("network.json")}, 3, "chanels"},
       {{"bench", "--preset", "huge"}, 2, "huge"},
+      {{"bench", "--preset", path("network.json")}, 3, "chanels"},
+      {{"bench", "--set", "batch"}, 2, "key=value"},
+      {{"bench", "--set", "batch=0"}, 2, "batch"},
+      {{"bench", "--preset", "quick", "--preset", "small", "--set", "bach=3"}, 2, "no such setting"},
   };
   for (const Case& one : cases) {
     std::string call = "gridspot";
@@ -227,6 +231,25 @@ TEST_F(CommandLine, InfoDescribesBuildPresetAndModel) {
   const Json model = parse_json(run_gridspot({"info", path("model.safetensors"), "--json"}).out, "info model");
   EXPECT_EQ(model["protocol"], "quick-64");
   EXPECT_EQ(model["classes"].size(), 10u);
+}
+
+TEST_F(CommandLine, BenchMeasuresANetworkFileWithSettingsOnCanvasesOfItsSize) {
+  write("tiny.json", R"({"name": "tiny", "input": {"height": 48, "width": 80},
+                         "backbone": [{"type": "conv", "filters": 4, "stride": 8}],
+                         "head": [{"type": "average_pool", "height": 5, "width": 5},
+                                  {"type": "conv", "filters": 15, "size": 1, "activation": "none"}],
+                         "detector": {"cells": 5, "classes": 10}})");
+  const auto result = run_gridspot({"bench", "--preset", path("tiny.json"), "--set", "batch=6", "--set", "shards=3",
+                                    "--data", "builtin", "--steps", "2", "--warmup", "1", "--device", "cpu", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.error;
+  const Json measured = parse_json(result.out, "bench");
+  EXPECT_EQ(measured["settings"], Json({"batch=6", "shards=3"}));
+  const Json& preset = measured["presets"].at(0);
+  EXPECT_EQ(preset["protocol"], "seed-224 at 80x48");
+  EXPECT_EQ(preset["training"]["batch"], 6);
+  EXPECT_EQ(preset["training"]["shards"], 3);
+  EXPECT_GT(preset["training"]["canvases_per_second"]["median"], 0);
+  EXPECT_EQ(preset["detection"].size(), 2u);
 }
 
 TEST_F(CommandLine, DetectReportsABadImageAndGoesOn) {
