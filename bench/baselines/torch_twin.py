@@ -1,8 +1,9 @@
 """The same network and the same loss in PyTorch, for baselines and recorded numbers.
 
 `Twin` builds what src/nn/network.cpp builds from the same JSON (`gridspot info MODEL --json` prints it, src/nn/presets/ holds the
-presets); its parameter names and layouts are those of gridspot's checkpoints. `detection_loss` is kernels/loss.h written with
-PyTorch's own operations.
+presets); its parameter names and layouts are those of gridspot's checkpoints. `encode_targets` and `detection_loss` are kernels/targets.h
+and kernels/loss.h written with PyTorch's own operations, plainly; `encode_targets_at_once` and `dense_detection_loss` compute the same
+without a loop and without waiting for the device, for what is timed; `decode` is kernels/decode.h. check.py compares them.
 """
 import torch
 import torch.nn.functional as F
@@ -89,6 +90,16 @@ class Twin(nn.Module):
         return {name.removeprefix("sections."): p for name, p in self.named_parameters()}
 
 
+def load_twin(path, spec):
+    """With the weights of a model.safetensors."""
+    from safetensors.torch import load_file
+    model, weights = Twin(spec), load_file(path)
+    with torch.no_grad():
+        for name, parameter in model.named().items():
+            parameter.copy_(weights[name])
+    return model.eval()
+
+
 def encode_targets(boxes, labels, cells):
     """boxes [n, k, 4], labels [n, k] (-1: empty). Returns the object of each cell, [n, S, S], -1 where there is none.
 
@@ -106,6 +117,21 @@ def encode_targets(boxes, labels, cells):
             if held < 0 or w * h > boxes[image, held, 2] * boxes[image, held, 3]:
                 owner[image, row, column] = index
     return owner
+
+
+def encode_targets_at_once(boxes, labels, cells):
+    """The same on the tensors' device: an object keeps its cell unless another one there is larger, or as large and earlier."""
+    n, k = labels.shape
+    valid = labels >= 0
+    place = (boxes[..., :2] * cells).long().clamp(0, cells - 1)
+    cell = torch.where(valid, place[..., 1] * cells + place[..., 0], cells * cells)
+    area = boxes[..., 2] * boxes[..., 3]
+    order = torch.arange(k, device=labels.device)
+    beats = (area[:, None] > area[..., None]) | ((area[:, None] == area[..., None]) & (order < order[:, None]))
+    beaten = ((cell[:, None] == cell[..., None]) & valid[:, None] & beats).any(-1)
+    owner = torch.full((n, cells * cells + 1), -1, dtype=torch.long, device=labels.device)
+    owner.scatter_(1, torch.where(beaten, cells * cells, cell), order.expand(n, k))
+    return owner[:, :-1].reshape(n, cells, cells)
 
 
 def diou(a, b):
@@ -172,5 +198,80 @@ def detection_loss(predictions, owner, boxes, labels, detector, settings):
         class_term = (cell_logits - one_hot).pow(2).mean(-1).sum()
     else:
         class_term = F.binary_cross_entropy_with_logits(cell_logits, one_hot, reduction="none").mean(-1).sum()
+    terms = (objectness / n, settings["box_weight"] * box / n, settings["class_weight"] * class_term / n)
+    return sum(terms), terms
+
+
+def decode_slots(slots, detector):
+    """Boxes [n, S, S, B, 4] of the outputs [n, S, S, B, 5]."""
+    cells = slots.shape[1]
+    position = torch.arange(cells, device=slots.device, dtype=slots.dtype)
+    cx = (position[None, None, :, None] + torch.sigmoid(slots[..., 1])) / cells
+    cy = (position[None, :, None, None] + torch.sigmoid(slots[..., 2])) / cells
+    w, h = slots[..., 3], slots[..., 4]
+    if detector.get("size_coding", "exponential") == "exponential":
+        w, h = detector["prior_width"] * torch.exp(w.clamp(-4, 4)), detector["prior_height"] * torch.exp(h.clamp(-4, 4))
+    return torch.stack([cx, cy, w, h], -1)
+
+
+def decode(predictions, detector):
+    """Corners [n, slots, 4], scores [n, slots] and classes [n, slots] of the predictions [n, S, S, channels]."""
+    n, cells, predictors = predictions.shape[0], predictions.shape[1], detector.get("predictors", 1)
+    slots = predictions[..., :predictors * 5].reshape(n, cells, cells, predictors, 5)
+    boxes = decode_slots(slots, detector)
+    logits = predictions[..., predictors * 5:]
+    bce = detector.get("class_loss", "cross_entropy") == "bce"
+    probability, label = (torch.sigmoid(logits) if bce else torch.softmax(logits, -1)).max(-1)
+    score = torch.sigmoid(slots[..., 0]) * probability[..., None]
+    corners = torch.cat([boxes[..., :2] - boxes[..., 2:] / 2, boxes[..., :2] + boxes[..., 2:] / 2], -1)
+    return corners.reshape(n, -1, 4), score.reshape(n, -1), label[..., None].expand_as(score).reshape(n, -1)
+
+
+def dense_detection_loss(predictions, owner, boxes, labels, detector, settings):
+    """detection_loss over all cells, with masks in the place of lists of objects."""
+    n, cells = owner.shape[0], owner.shape[1]
+    predictors, classes = detector.get("predictors", 1), detector["classes"]
+    slots = predictions[..., :predictors * 5].reshape(n, cells, cells, predictors, 5)
+    logits = predictions[..., predictors * 5:]
+    held = owner >= 0
+    index = owner.clamp(min=0).reshape(n, -1)
+    target = boxes.gather(1, index[..., None].expand(-1, -1, 4)).reshape(n, cells, cells, 4)
+    label = labels.long().gather(1, index).reshape(n, cells, cells)
+
+    decoded = decode_slots(slots, detector)
+    if predictors == 1:
+        best = torch.zeros_like(owner)
+    else:
+        best = iou(decoded.detach(), target[..., None, :]).argmax(-1)
+    responsible = held[..., None] & (torch.arange(predictors, device=owner.device) == best[..., None])
+    weight = torch.where(responsible, settings["objectness_weight"], settings["no_object_weight"])
+    bce = F.binary_cross_entropy_with_logits(slots[..., 0], responsible.to(predictions.dtype), reduction="none")
+    objectness = (weight * bce).sum() / (cells * cells * predictors)
+
+    pick = best[..., None, None]
+    chosen = decoded.gather(3, pick.expand(-1, -1, -1, 1, 4))[..., 0, :]
+    if settings["box_loss"] == "mse":
+        in_cell = torch.sigmoid(slots.gather(3, pick.expand(-1, -1, -1, 1, 5))[..., 0, 1:3])
+        position = torch.arange(cells, device=owner.device, dtype=predictions.dtype)
+        x, y = target[..., 0] * cells - position, target[..., 1] * cells - position[:, None]
+        error = torch.cat([in_cell - torch.stack([x, y], -1), chosen[..., 2:] - target[..., 2:]], -1)
+        box = torch.where(held, error.pow(2).mean(-1), 0.0).sum()
+    else:
+        # Where nothing is, a box that is equal to its target: any other may divide by zero, and the NaN would spread.
+        anywhere = torch.full_like(target, 0.5)
+        box = torch.where(held, 1 - diou(torch.where(held[..., None], chosen, anywhere),
+                                         torch.where(held[..., None], target, anywhere)), 0.0).sum()
+
+    kind = detector.get("class_loss", "cross_entropy")
+    if kind == "cross_entropy":
+        class_term = F.cross_entropy(logits.reshape(-1, classes), torch.where(held, label, -1).reshape(-1), ignore_index=-1,
+                                     reduction="sum")
+    else:
+        one_hot = (label[..., None] == torch.arange(classes, device=owner.device)).to(predictions.dtype)
+        if kind == "mse":
+            error = (logits - one_hot).pow(2)
+        else:
+            error = F.binary_cross_entropy_with_logits(logits, one_hot, reduction="none")
+        class_term = torch.where(held, error.mean(-1), 0.0).sum()
     terms = (objectness / n, settings["box_weight"] * box / n, settings["class_weight"] * class_term / n)
     return sum(terms), terms
