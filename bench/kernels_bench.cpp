@@ -3,6 +3,8 @@
 // good the kernel is.
 #include <benchmark/benchmark.h>
 
+#include <numeric>
+
 #include "data/canvas_source.h"
 #include "gridspot/error.h"
 #include "kernels/activation.h"
@@ -161,6 +163,47 @@ void optimizer(benchmark::State& state, Bench& b) {
   });
 }
 
+/// Number `which` of element `index` in [0, 1), the same as in bench/baselines/torch_nms.py to the last bit.
+float uniform(std::uint32_t index, std::uint32_t which) {
+  std::uint32_t x = index * 8 + which;
+  for (const std::uint32_t factor : {2654435761u, 2246822519u, 3266489917u}) x = (x ^ (x >> 15)) * factor;
+  x ^= x >> 16;
+  return static_cast<float>(x >> 8) * 0x1p-24f;
+}
+
+/// Suppression alone, of the candidates of many images: of each of 16 objects of a class every other one of four
+/// neighbouring cells tells, on average, which makes 32 candidates an image.
+void nms(benchmark::State& state, Device device) {
+  constexpr int images = 1024, cells = 28, slots = cells * cells, classes = 10;
+  std::vector<Box> boxes;
+  std::vector<float> scores;
+  std::vector<std::int32_t> labels;
+  for (std::uint32_t i = 0; i < images * slots; ++i) {
+    const std::uint32_t row = i % slots / cells, column = i % slots % cells;
+    const std::uint32_t object = i / slots * 16 + row / 7 * 4 + column / 7;
+    const bool found = row % 7 < 2 && column % 7 < 2 && uniform(i, 4) < 0.5f;
+    boxes.push_back({(static_cast<float>(column) + uniform(i, 0)) / cells,
+                     (static_cast<float>(row) + uniform(i, 1)) / cells, 0.1f + 0.05f * uniform(i, 2),
+                     0.1f + 0.05f * uniform(i, 3)});
+    scores.push_back(found ? uniform(i, 5) : 0.0f);
+    labels.push_back(found ? static_cast<std::int32_t>(uniform(object, 6) * classes) : -1);
+  }
+  Stream stream(device);
+  const auto device_boxes = upload(stream, boxes);
+  const auto device_scores = upload(stream, scores);
+  const auto device_labels = upload(stream, labels);
+  const Detections detections(device, images, 100);
+  const auto run = [&] {
+    suppress(stream, images, slots, device_boxes, device_scores, device_labels, 0.45f, false, detections.view());
+    stream.synchronize();
+  };
+  run();
+  for (auto _ : state) run();
+  const auto counts = download(stream, detections.counts);
+  state.counters["images"] = benchmark::Counter(double(state.iterations()) * images, benchmark::Counter::kIsRate);
+  state.counters["detections"] = std::accumulate(counts.begin(), counts.end(), 0.0);
+}
+
 void add_all() {
   const std::pair<const char*, void (*)(benchmark::State&, Bench&)> kernels[]{{"scene", scene},
                                                                               {"canvas", canvas},
@@ -172,7 +215,11 @@ void add_all() {
                                                                               {"optimizer", optimizer}};
   std::vector<Device> devices{{DeviceKind::cpu, 0}};
   if (cuda_device_count() > 0) devices.push_back({DeviceKind::cuda, 0});
-  for (const Device device : devices)
+  for (const Device device : devices) {
+    benchmark::RegisterBenchmark(("nms/1024 images/" + to_string(device)).c_str(),
+                                 [device](benchmark::State& state) { nms(state, device); })
+        ->Unit(benchmark::kMicrosecond)
+        ->UseRealTime();
     for (const Size& size : sizes)
       for (const auto& [name, run] : kernels)
         benchmark::RegisterBenchmark((std::string(name) + "/" + size.name + "/" + to_string(device)).c_str(),
@@ -181,6 +228,7 @@ void add_all() {
                                        run(state, bench);
                                      })
             ->Unit(benchmark::kMicrosecond);
+  }
 }
 
 }  // namespace

@@ -9,6 +9,7 @@ forward and decoding; --compile leaves graphs to torch.compile and folds the wei
 `bench_kernels --benchmark_filter=nms`.
 """
 import argparse
+import importlib
 import json
 import pathlib
 
@@ -121,8 +122,8 @@ def main():
     model = load_twin(options.model, spec) if options.model else Twin(spec).eval()
     model = model.to(options.device, memory_format=measuring.memory_format(options))
     if options.compile:
-        import torch._inductor.config
-        torch._inductor.config.freezing = True
+        inductor = importlib.import_module("torch._inductor.config")
+        inductor.freezing = True
     with torch.no_grad():
         detection = [measure_batch(model, spec, batch, options) for batch in options.batch]
         nms = measure_nms(options) if options.nms else None

@@ -89,16 +89,17 @@ def made_up_boxes():
     """The boxes (cx, cy, w, h), scores and classes of `bench_kernels --benchmark_filter=nms`; a score of 0: no candidate."""
     slots = NMS_CELLS * NMS_CELLS
     index = numpy.arange(NMS_IMAGES * slots)
-    cell = index % slots
-    cells = numpy.float32(NMS_CELLS)
-    cx = ((cell % NMS_CELLS).astype(numpy.float32) + uniform(index, 0)) / cells
-    cy = ((cell // NMS_CELLS).astype(numpy.float32) + uniform(index, 1)) / cells
-    w = numpy.float32(0.1) + numpy.float32(0.1) * uniform(index, 2)
-    h = numpy.float32(0.1) + numpy.float32(0.1) * uniform(index, 3)
-    found = uniform(index, 4)
-    score = numpy.where(found < numpy.float32(0.03125), uniform(index, 5), numpy.float32(0))
-    classes = (uniform(index, 6) * numpy.float32(NMS_CLASSES)).astype(numpy.int64)
-    return numpy.stack([cx, cy, w, h], -1).reshape(NMS_IMAGES, slots, 4), score.reshape(NMS_IMAGES, slots), classes.reshape(NMS_IMAGES, slots)
+    row, column = index % slots // NMS_CELLS, index % slots % NMS_CELLS
+    cells, least, more = (numpy.float32(value) for value in (NMS_CELLS, 0.1, 0.05))
+    cx = (column.astype(numpy.float32) + uniform(index, 0)) / cells
+    cy = (row.astype(numpy.float32) + uniform(index, 1)) / cells
+    w, h = least + more * uniform(index, 2), least + more * uniform(index, 3)
+    found = (row % 7 < 2) & (column % 7 < 2) & (uniform(index, 4) < 0.5)
+    score = numpy.where(found, uniform(index, 5), numpy.float32(0))
+    object_index = index // slots * 16 + row // 7 * 4 + column // 7
+    classes = (uniform(object_index, 6) * numpy.float32(NMS_CLASSES)).astype(numpy.int64)
+    shape = NMS_IMAGES, slots
+    return numpy.stack([cx, cy, w, h], -1).reshape(*shape, 4), score.reshape(shape), classes.reshape(shape)
 
 
 def corners_of(boxes):
