@@ -3,8 +3,22 @@
 #include "gridspot/protocol.h"
 #include "io/object_reader.h"
 #include "nn/network_spec.h"
+#include "nn/precision_names.h"
 
 namespace gridspot::app {
+
+void add_precision(CLI::App& app, std::optional<Precision>& precision) {
+  std::vector<std::string> names;
+  for (const auto& each : precision_names) names.emplace_back(each.name);
+  app.add_option_function<std::string>(
+         "--precision",
+         [&precision](const std::string& asked) {
+           for (const auto& each : precision_names)
+             if (each.name == asked) precision = each.value;
+         },
+         "of activations and products: fp32, tf32 or bf16; sums, weights and the loss are fp32 always")
+      ->check(CLI::IsMember(names));
+}
 
 void check_network_name(const std::string& preset_or_path) {
   if (!std::filesystem::is_regular_file(preset_or_path)) load_network(preset_or_path);

@@ -1,11 +1,13 @@
 #pragma once
 // Wrong calls of the program: they end with exit code 2.
 #include <CLI/CLI.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "gridspot/error.h"
+#include "nn/block.h"
 
 namespace gridspot::app {
 
@@ -38,6 +40,9 @@ CLI::Option* add_choice(CLI::App& app, const std::string& name, Enum& value,
           text)
       ->check(CLI::IsMember(names));
 }
+
+/// --precision fp32|tf32|bf16.
+void add_precision(CLI::App& app, std::optional<Precision>& precision);
 
 /// For accepted_by: a preset's name, or a file (whose content is not looked at).
 void check_network_name(const std::string& preset_or_path);

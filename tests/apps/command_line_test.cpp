@@ -246,9 +246,9 @@ TEST_F(CommandLine, BenchMeasuresANetworkFileWithSettingsOnCanvasesOfItsSize) {
   EXPECT_EQ(measured["settings"], Json({"batch=6", "shards=3"}));
   const Json& preset = measured["presets"].at(0);
   EXPECT_EQ(preset["protocol"], "seed-224 at 80x48");
-  EXPECT_EQ(preset["training"]["batch"], 6);
-  EXPECT_EQ(preset["training"]["shards"], 3);
-  EXPECT_GT(preset["training"]["canvases_per_second"]["median"], 0);
+  EXPECT_EQ(preset["training"].at(0)["batch"], 6);
+  EXPECT_EQ(preset["training"].at(0)["shards"], 3);
+  EXPECT_GT(preset["training"].at(0)["canvases_per_second"]["median"], 0);
   EXPECT_EQ(preset["detection"].size(), 2u);
 }
 
