@@ -55,10 +55,12 @@ struct DecodeGrid {
       likeliest = likeliest_class(outputs + head.predictors * 5, head.classes, head.class_loss);
     for (int predictor = 0; predictor < head.predictors; ++predictor, outputs += 5) {
       const std::size_t slot = place * head.predictors + predictor;
-      const Box box = decode_box(head, outputs + 1, cell / head.cells, cell % head.cells).box;
       const float score = sigmoid(outputs[0]) * likeliest.probability;
-      const bool is_candidate = score >= threshold && score > 0 && is_finite(box);
-      boxes[slot] = box;
+      bool is_candidate = score >= threshold && score > 0;
+      Box box = {};
+      if (is_candidate) box = decode_box(head, outputs + 1, cell / head.cells, cell % head.cells).box;
+      is_candidate = is_candidate && is_finite(box);
+      boxes[slot] = is_candidate ? box : Box{};
       scores[slot] = is_candidate ? score : 0.0f;
       classes[slot] = is_candidate ? likeliest.index : -1;
     }

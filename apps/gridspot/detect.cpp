@@ -134,7 +134,9 @@ void refuse_the_images_own_folder(const Options& options) {
 int detect(const Options& options) {
   if (!options.save.empty()) refuse_the_images_own_folder(options);
   const Model model = load_model(options.model);
-  ImageDetector detector(model, parse_device(options.device), options.settings);
+  DetectionSettings settings = options.settings;
+  settings.threads = available_processors();
+  ImageDetector detector(model, parse_device(options.device), settings);
   if (!options.save.empty()) std::filesystem::create_directories(options.save);
   DrawnNames names(options.save);
   Json images = Json::array();

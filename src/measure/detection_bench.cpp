@@ -60,9 +60,10 @@ Json bench_detection(const RunConfig& asked, const GlyphSet& glyphs, int batch, 
   }
   stream.synchronize();
 
+  const int threads = options.trainer.threads > 0 ? options.trainer.threads : available_processors();
   const Candidates candidates = choose_candidates(config, network, stream, batch, weights, inputs[0]);
   Detector detector(network, device, batch,
-                    {.score_threshold = candidates.score_threshold, .precision = config.precision});
+                    {.score_threshold = candidates.score_threshold, .precision = config.precision, .threads = threads});
   std::vector<ReplayedWork> calls(sets);
   std::size_t next = 0;
   const auto run = [&] {
@@ -92,6 +93,7 @@ Json bench_detection(const RunConfig& asked, const GlyphSet& glyphs, int batch, 
       .network = &network, .batch = batch, .precision = config.precision, .detections = found.capacity};
   return {{"batch", batch},
           {"precision", name_of(precision_names, config.precision)},
+          {"threads", device.kind == DeviceKind::cpu ? threads : 1},
           {"calls", each.size()},
           {"input_sets", sets},
           {"milliseconds", to_json(seconds, 1e3)},

@@ -53,6 +53,7 @@ struct BlockOptions {
   bool masks_gradient = true;  ///< else output_gradient is already that before the activation
   bool deterministic = true;   ///< the same bits on every run on the same device
   Precision precision = Precision::tf32;
+  int threads = 1;            ///< of the CPU, for one forward call; training has one
   bool float_output = false;  ///< the output is float32 under bf16 too, its gradient is not; without an activation only
   int input_group = 0, output_group = 0;  ///< of a convolution's activations; 0 is all channels
 

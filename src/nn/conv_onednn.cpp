@@ -49,7 +49,7 @@ std::string name_of(const ConvolutionShape& s) {
 
 std::unique_ptr<Block> plan_convolution(const ConvolutionShape& shape, Activation activation,
                                         const BlockOptions& options) {
-  return planned(name_of(shape), [&]() -> std::unique_ptr<Block> {
+  return planned(name_of(shape), options.threads, [&]() -> std::unique_ptr<Block> {
     const Dimensions dimensions(shape);
     const Window& window = dimensions.window;
     const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
@@ -89,7 +89,7 @@ std::unique_ptr<Block> plan_convolution(const ConvolutionShape& shape, Activatio
 
 int preferred_group(int channels) {
   const ConvolutionShape probe{1, 16, 16, channels, channels};
-  return planned(name_of(probe), [&] {
+  return planned(name_of(probe), 1, [&] {
     const Dimensions dimensions(probe);
     const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
     const auto chosen = describe_forward(engine, dnnl::prop_kind::forward_training, dimensions.any(forward_types({})),

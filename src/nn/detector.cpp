@@ -8,7 +8,8 @@ namespace gridspot {
 Detector::Detector(const Network& network, Device device, int batch, const DetectionSettings& settings)
     : head_(network.spec().detector),
       settings_(settings),
-      executor_(network, device, batch, {.training = false, .precision = settings.precision}),
+      executor_(network, device, batch,
+                {.training = false, .precision = settings.precision, .threads = settings.threads}),
       boxes_(device, std::size_t(batch) * head_.slots()),
       scores_(device, std::size_t(batch) * head_.slots()),
       classes_(device, std::size_t(batch) * head_.slots()),

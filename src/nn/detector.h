@@ -12,6 +12,7 @@ struct DetectionSettings {
   bool class_agnostic = false;
   int capacity = 100;  ///< detections an image
   Precision precision = Precision::tf32;
+  int threads = 1;  ///< of the CPU, which share the network's work on one call; the result does not depend on it
 };
 
 /// For one batch size on one device; everything is allocated at construction. One thread at a time.

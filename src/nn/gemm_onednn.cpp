@@ -12,7 +12,7 @@ std::unique_ptr<Block> plan_product(const ProductShape& shape, Activation activa
   using Tag = memory::format_tag;
   const std::string name = "a product of " + std::to_string(shape.batch) + " x " + std::to_string(shape.inputs) +
                            " by " + std::to_string(shape.outputs) + " outputs";
-  return planned(name, [&]() -> std::unique_ptr<Block> {
+  return planned(name, options.threads, [&]() -> std::unique_ptr<Block> {
     const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
     const auto formats = [&](const TensorTypes& types) {
       return Formats{{{shape.batch, shape.inputs}, types.operand, Tag::nc},

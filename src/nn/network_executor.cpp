@@ -19,6 +19,8 @@ struct NetworkExecutor::Implementation {
         options(wanted),
         dtype(activation_dtype(wanted.precision)),
         buffer_size(network.buffer_size()) {
+    require(options.threads >= 1 && (options.threads == 1 || !options.training),
+            "a forward pass has at least one thread, and training one alone; found " + std::to_string(options.threads));
     require(batch >= 1, "the batch must be at least 1, it is " + std::to_string(batch));
     for (const auto& layer : network.layers()) {
       Step& step = steps.emplace_back();
@@ -66,6 +68,7 @@ struct NetworkExecutor::Implementation {
                                        .masks_gradient = i + 1 == steps.size() || !is_max_pool(steps[i + 1].layer),
                                        .deterministic = options.deterministic,
                                        .precision = options.precision,
+                                       .threads = options.threads,
                                        .float_output = i + 1 == steps.size(),
                                        .input_group = step.input_group,
                                        .output_group = step.output_group};

@@ -17,6 +17,7 @@ struct ExecutorOptions {
   bool training = true;  ///< keeps what backward needs; else activations share two buffers
   bool deterministic = true;
   Precision precision = Precision::tf32;
+  int threads = 1;  ///< of the CPU, which share one forward pass; the numbers do not depend on it; training has one
 };
 
 /// Used by one thread at a time, on streams of its device. Keeps no reference to the network. Activations and their

@@ -14,13 +14,14 @@ static_assert(DNNL_VERSION_MAJOR == 2 || DNNL_VERSION_MAJOR == 3, "gridspot know
 
 namespace gridspot::onednn {
 
-/// While it lives, oneDNN plans and runs for one thread: the calling one. Replicas are gridspot's parallelism.
-class SingleThread {
+/// While it lives, oneDNN plans and runs for so many threads, the calling one among them. Training has one: there
+/// replicas are the parallelism, and oneDNN's sums over a batch would depend on the number.
+class ThreadCount {
  public:
-  SingleThread() : threads_before_(omp_get_max_threads()) { omp_set_num_threads(1); }
-  ~SingleThread() { omp_set_num_threads(threads_before_); }
-  SingleThread(const SingleThread&) = delete;
-  SingleThread& operator=(const SingleThread&) = delete;
+  explicit ThreadCount(int threads) : threads_before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
+  ~ThreadCount() { omp_set_num_threads(threads_before_); }
+  ThreadCount(const ThreadCount&) = delete;
+  ThreadCount& operator=(const ThreadCount&) = delete;
 
  private:
   int threads_before_;
@@ -34,10 +35,10 @@ inline void check(dnnl_status_t status, const char* what,
                     where.file_name() + ":" + std::to_string(where.line()) + ")");
 }
 
-/// Runs `plan`, which creates primitives, for one thread; oneDNN's exceptions become DeviceErrors about `object`.
+/// Runs `plan`, which creates primitives, for so many threads; oneDNN's exceptions become DeviceErrors about `object`.
 template <class Plan>
-auto planned(const std::string& object, const Plan& plan) {
-  const SingleThread single;
+auto planned(const std::string& object, int threads, const Plan& plan) {
+  const ThreadCount count(threads);
   try {
     return plan();
   } catch (const dnnl::error& error) {

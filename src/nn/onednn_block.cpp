@@ -71,7 +71,6 @@ void Pass::run_reorder(const Slot& slot, const dnnl::memory& from, const dnnl::m
 }
 
 void Pass::run(std::byte* workspace, std::span<const void* const> inputs, std::span<void* const> outputs) {
-  const SingleThread single;
   const auto place_slot = [workspace](const Slot& slot, const void* data) {
     place(slot.outer, data);
     if (!slot.reorder) return;
@@ -104,6 +103,7 @@ void OnednnBlock::forward(Stream& stream, const Forward& arguments) {
   arguments.weights.require_dtype("weights", dtype_);
   arguments.output.require_dtype("output", output_dtype_);
   stream.submit([this, arguments](Stream&) {
+    const ThreadCount count(threads_);
     const void* inputs[] = {arguments.input.data, arguments.weights.data, arguments.bias.data};
     void* outputs[] = {arguments.output.data};
     passes_.forward->run(arguments.workspace.data, inputs, outputs);
@@ -120,6 +120,7 @@ void OnednnBlock::backward(Stream& stream, const Backward& arguments) {
 }
 
 void OnednnBlock::run_backward(const Backward& arguments) {
+  const ThreadCount count(threads_);
   if (passes_.stem) return passes_.stem->run(arguments);
   mask_gradient(arguments.output, slope_, arguments.output_gradient);
   {

@@ -66,6 +66,7 @@ class OnednnBlock : public Block {
   OnednnBlock(Passes passes, Activation activation, const BlockOptions& options)
       : passes_(std::move(passes)),
         slope_(options.masks_gradient ? negative_slope(activation) : 1),
+        threads_(options.threads),
         dtype_(options.dtype()),
         output_dtype_(options.output_dtype()) {}
 
@@ -78,6 +79,7 @@ class OnednnBlock : public Block {
 
   Passes passes_;
   float slope_;  ///< masks the gradient in backward; 1 leaves it as it is
+  int threads_;
   DType dtype_, output_dtype_;
 };
 

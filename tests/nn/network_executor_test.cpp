@@ -8,6 +8,7 @@
 #include <cmath>
 #include <thread>
 
+#include "gridspot/error.h"
 #include "tests/reference/bfloat16_network.h"
 #include "tests/support/compare.h"
 #include "tests/support/device_tensor.h"
@@ -406,6 +407,30 @@ TEST(ExecutorArguments, OfAnotherDtypeAreRefused) {
   EXPECT_THAT([&] { half.backward(stream, both, float_gradient, gradient); }, message("is float32, expected bfloat16"));
   EXPECT_THAT([&] { half.backward(stream, master, half_gradient, gradient); },
               message("bf16 needs the weights rounded"));
+}
+
+TEST(ExecutorOnTheCpu, TheNumberOfThreadsOfAForwardPassDoesNotChangeItsBits) {
+  Random random(67);
+  Stream stream{Device{}};
+  for (const char* preset : {"quick", "small", "medium", "seed-fc"})
+    for (const int batch : {1, 3}) {
+      const Network network(load_network(preset));
+      const auto weights = upload(stream, network.initial_weights(1));
+      const auto input = upload(stream, random.uniforms(network.spec().input.size() * batch));
+      std::vector<float> alone;
+      for (const int threads : {1, 2, 3, 8}) {
+        NetworkExecutor executor(network, Device{}, batch, {.training = false, .threads = threads});
+        const auto output = download(stream, executor.forward(stream, weights, input));
+        if (alone.empty()) alone = output;
+        EXPECT_TRUE(output == alone) << preset << ", batch " << batch << ", " << threads << " threads";
+      }
+    }
+}
+
+TEST(ExecutorOnTheCpu, TrainsWithOneThread) {
+  const Network network(load_network("quick"));
+  for (const ExecutorOptions& options : {ExecutorOptions{.threads = 2}, {.training = false, .threads = 0}})
+    EXPECT_THROW(NetworkExecutor(network, Device{}, 1, options), InvalidInput);
 }
 
 }  // namespace

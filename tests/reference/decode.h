@@ -28,7 +28,7 @@ inline Candidate decode_candidate(const GridHead& head, const std::vector<double
   Candidate candidate{decode_box(head, &outputs[predictor * 5 + 1], row, column),
                       sigmoid(outputs[predictor * 5]) * probabilities[likeliest], static_cast<int>(likeliest)};
   if (candidate.score < threshold) candidate.score = 0;
-  if (candidate.score == 0) candidate.label = -1;
+  if (candidate.score == 0) candidate = {};
   return candidate;
 }
 
