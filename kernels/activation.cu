@@ -8,6 +8,7 @@
 #if GRIDSPOT_HOST_PASS
 #include "kernels/activation.h"
 #include "kernels/check.h"
+#include "kernels/chunk_sums.h"
 #endif
 
 namespace gridspot {
@@ -116,38 +117,10 @@ struct ActivationBackward {
   }
 };
 
-// Second launch: a warp of channels a block. Warp w sums the chunks w, w + warps, ..., then the first warp adds the
-// warps.
-struct SumChunks {
-  static constexpr int max_block_threads = 256;
-  static constexpr int warps = max_block_threads / 32;
-  int channels;
-  unsigned chunks;
-  const float* partials;
-  float* bias_gradient;
-
-  __device__ void operator()() const {
-    auto* sums = shared_memory<float>(max_block_threads);
-    const unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32, channel = blockIdx.x * 32 + lane;
-    const bool inside = channel < static_cast<unsigned>(channels);
-    float sum = 0;
-    if (inside)
-      for (unsigned chunk = warp; chunk < chunks; chunk += warps)
-        sum += partials[std::size_t(chunk) * channels + channel];
-    sums[threadIdx.x] = sum;
-    __syncthreads();
-    if (warp != 0 || !inside) return;
-    float total = 0;
-    for (int i = 0; i < warps; ++i) total += sums[i * 32 + lane];
-    bias_gradient[channel] = total;
-  }
-};
-
 GRIDSPOT_KERNEL(BiasActivation<float>)
 GRIDSPOT_KERNEL(BiasActivation<bfloat16>)
 GRIDSPOT_KERNEL(ActivationBackward<float>)
 GRIDSPOT_KERNEL(ActivationBackward<bfloat16>)
-GRIDSPOT_KERNEL(SumChunks)
 
 #if GRIDSPOT_HOST_PASS
 namespace {
@@ -189,11 +162,7 @@ void activation_backward(Stream& stream, std::size_t rows, int channels, DeviceS
           .block = {ActivationPlan::threads},
           .shared_bytes = ActivationPlan::threads * pack_width * sizeof(float)},
          ActivationBackward<T>{plan, slope, activation, gradient.data, partials.data});
-  launch(stream,
-         {.grid = {blocks_for(std::size_t(channels), 32)},
-          .block = {SumChunks::max_block_threads},
-          .shared_bytes = SumChunks::max_block_threads * sizeof(float)},
-         SumChunks{channels, plan.chunks(), partials.data, bias_gradient.data});
+  sum_chunks(stream, plan.chunks(), partials, bias_gradient);
 }
 
 #define GRIDSPOT_ACTIVATION_FOR(T)                                                                         \

@@ -2,24 +2,13 @@
 // windows that contain it, so nothing is added atomically; either way each element is written once.
 // Floor: input read once and output written once, with one byte of choice for each output element; backward also reads
 // the output where it takes the activation's derivative along.
+#include "kernels/pool_choice.h"
 #include "kernels/pool_plane.h"
 #if GRIDSPOT_HOST_PASS
 #include "kernels/max_pool.h"
 #endif
 
 namespace gridspot {
-
-/// Where `value` is larger, it and its position are kept. The first NaN wins.
-__device__ __forceinline__ void keep_larger(const Pack& value, float at, Pack& best, Pack& position) {
-  const auto wins = [](auto a, auto b) { return (a > b) | ((a != a) & (b == b)); };
-  position = lanewise([&](auto a, auto b, auto p) { return wins(a, b) ? at : p; }, value, best, position);
-  best = lanewise([&](auto a, auto b) { return wins(a, b) ? a : b; }, value, best);
-}
-
-/// The gradient where `position` was chosen, else 0.
-__device__ __forceinline__ Pack where_chosen(const Pack& choice, float position, const Pack& gradient) {
-  return lanewise([position](auto c, auto g) { return c == position ? g : 0.0f; }, choice, gradient);
-}
 
 /// What reaches the maxima: the gradient of the outputs, times the derivative of an activation that came before.
 template <class T>

@@ -4,6 +4,11 @@
 #include <cstdint>
 
 #include "kernels/bfloat16.h"
+#if !GRIDSPOT_HOST_PASS
+#include <cuda_bf16.h>
+
+#include <type_traits>
+#endif
 
 namespace gridspot {
 
@@ -22,6 +27,13 @@ __host__ __device__ constexpr int pack_length(Count count, Count first) {
 template <class T>
 struct alignas(sizeof(T) > 1 ? 16 : 8) StoredPack {
   T element[pack_width];
+};
+
+/// The same on its way to arithmetic. A pack that waits is words: a compiler that sees elements keeps each of them in a
+/// register of its own.
+template <class T>
+struct alignas(StoredPack<T>) PackWords {
+  std::uint32_t word[sizeof(StoredPack<T>) / sizeof(std::uint32_t)];
 };
 
 /// Eight values in float32, whatever they are stored as: registers on the GPU, one vector on the CPU.
@@ -89,6 +101,9 @@ __host__ __device__ __forceinline__ std::uint8_t from_float<std::uint8_t>(float 
 //   load_pack(from, length)              the first `length` lanes come from memory, the others are 0
 //   store_pack(to, length, pack)         writes the first `length` lanes
 //   store_elements(to, length, stored)   the same of elements that are in their dtype already
+//   to_stored<T>(pack)                   converts
+//   load_words(from), unpack(words)      a whole pack from memory aligned to it, in two steps
+//   store_whole(to, pack)                a whole pack to memory aligned to it
 
 #if GRIDSPOT_HOST_PASS
 
@@ -109,6 +124,20 @@ inline Pack widen(const T* eight) {
 }
 
 template <class T>
+inline PackWords<T> load_words(const T* from) {
+  PackWords<T> words;
+  std::memcpy(&words, from, sizeof words);
+  return words;
+}
+
+template <class T>
+inline Pack unpack(const PackWords<T>& words) {
+  StoredPack<T> stored;
+  std::memcpy(&stored, &words, sizeof stored);
+  return widen(stored.element);
+}
+
+template <class T>
 inline Pack load_pack(const T* from, int length) {
   if (length == pack_width) return widen(from);
   StoredPack<T> stored = {};
@@ -122,6 +151,13 @@ inline void store_elements(T* to, int length, const StoredPack<T>& stored) {
 }
 
 template <class T>
+inline StoredPack<T> to_stored(const Pack& pack) {
+  StoredPack<T> stored;
+  for (int k = 0; k < pack_width; ++k) stored.element[k] = from_float<T>(pack.lane[k]);
+  return stored;
+}
+
+template <class T>
 inline void store_pack(T* to, int length, const Pack& pack) {
   if constexpr (std::is_arithmetic_v<T>)
     if (length == pack_width) {
@@ -129,9 +165,12 @@ inline void store_pack(T* to, int length, const Pack& pack) {
       *reinterpret_cast<Vector*>(to) = __builtin_convertvector(pack.lane, Vector);
       return;
     }
-  StoredPack<T> stored;
-  for (int k = 0; k < pack_width; ++k) stored.element[k] = from_float<T>(pack.lane[k]);
-  store_elements(to, length, stored);
+  store_elements(to, length, to_stored<T>(pack));
+}
+
+template <class T>
+inline void store_whole(T* to, const Pack& pack) {
+  store_pack(to, pack_width, pack);
 }
 
 #else
@@ -143,15 +182,47 @@ __device__ __forceinline__ bool moves_at_once(const T* place, int length) {
 }
 
 template <class T>
-__device__ __forceinline__ Pack load_pack(const T* from, int length) {
+__device__ __forceinline__ StoredPack<T> to_stored(const Pack& pack) {
   StoredPack<T> stored;
-  if (moves_at_once(from, length)) {
-    stored = *reinterpret_cast<const StoredPack<T>*>(from);
+  if constexpr (std::is_same_v<T, bfloat16>) {  // two at a time
+    for (int k = 0; k < pack_width; k += 2) {
+      const __nv_bfloat162 pair = __floats2bfloat162_rn(pack.lane[k], pack.lane[k + 1]);
+      memcpy(&stored.element[k], &pair, sizeof pair);
+    }
   } else {
-    for (int k = 0; k < pack_width; ++k) stored.element[k] = k < length ? from[k] : T{};
+    for (int k = 0; k < pack_width; ++k) stored.element[k] = from_float<T>(pack.lane[k]);
   }
+  return stored;
+}
+
+template <class T>
+__device__ __forceinline__ PackWords<T> load_words(const T* from) {
+  return *reinterpret_cast<const PackWords<T>*>(from);
+}
+
+template <class T>
+__device__ __forceinline__ Pack unpack(const PackWords<T>& words) {
   Pack pack;
-  for (int k = 0; k < pack_width; ++k) pack.lane[k] = to_float(stored.element[k]);
+  for (int k = 0; k < pack_width; ++k) {
+    if constexpr (sizeof(T) == sizeof(float)) {
+      pack.lane[k] = __uint_as_float(words.word[k]);
+    } else if constexpr (std::is_same_v<T, bfloat16>) {
+      const std::uint32_t pair = words.word[k / 2];
+      pack.lane[k] = __uint_as_float(k % 2 == 0 ? pair << 16 : pair & 0xffff0000u);
+    } else {
+      static_assert(std::is_same_v<T, std::uint8_t>);
+      pack.lane[k] = static_cast<float>(words.word[k / 4] >> k % 4 * 8 & 0xffu);
+    }
+  }
+  return pack;
+}
+
+template <class T>
+__device__ __forceinline__ Pack load_pack(const T* from, int length) {
+  if (moves_at_once(from, length)) return unpack(load_words(from));
+  Pack pack = {};
+  for (int k = 0; k < pack_width; ++k)
+    if (k < length) pack.lane[k] = to_float(from[k]);
   return pack;
 }
 
@@ -167,9 +238,12 @@ __device__ __forceinline__ void store_elements(T* to, int length, const StoredPa
 
 template <class T>
 __device__ __forceinline__ void store_pack(T* to, int length, const Pack& pack) {
-  StoredPack<T> stored;
-  for (int k = 0; k < pack_width; ++k) stored.element[k] = from_float<T>(pack.lane[k]);
-  store_elements(to, length, stored);
+  store_elements(to, length, to_stored<T>(pack));
+}
+
+template <class T>
+__device__ __forceinline__ void store_whole(T* to, const Pack& pack) {
+  *reinterpret_cast<StoredPack<T>*>(to) = to_stored<T>(pack);
 }
 
 #endif
