@@ -14,6 +14,7 @@
 #include "kernels/max_pool.h"
 #include "kernels/nms.h"
 #include "kernels/optimizer.h"
+#include "kernels/stem.h"
 #include "kernels/targets.h"
 
 namespace gridspot {
@@ -48,11 +49,14 @@ struct Bench {
     encode();
   }
 
-  Buffer<float> floats(std::size_t count) {
-    std::vector<float> values(count);
-    for (std::size_t i = 0; i < count; ++i) values[i] = static_cast<float>((i * 7919) % 1000) / 500.0f - 1.0f;
+  template <class T>
+  Buffer<T> values(std::size_t count) {
+    std::vector<T> values(count);
+    for (std::size_t i = 0; i < count; ++i)
+      values[i] = from_float<T>(static_cast<float>((i * 7919) % 1000) / 500.0f - 1.0f);
     return upload(stream, values);
   }
+  Buffer<float> floats(std::size_t count) { return values<float>(count); }
   void encode() {
     encode_targets(stream, size.batch, protocol.max_glyphs, source.scenes().boxes, source.scenes().labels, size.cells,
                    cell_object, collisions);
@@ -140,6 +144,28 @@ void activation(benchmark::State& state, Bench& b) {
   });
 }
 
+/// Forward or backward pass of the first layer, at stride 1.
+template <class T, bool pools, bool backward>
+void stem(benchmark::State& state, Bench& b) {
+  const StemShape shape{b.size.batch, b.protocol.height, b.protocol.width, b.size.filters, 1, pools};
+  const std::size_t inputs = shape.input_size(), outputs = shape.output_size(), choices = pools ? outputs : 0;
+  const auto input = b.values<T>(inputs), output = b.values<T>(outputs), gradient = b.values<T>(outputs);
+  const auto weights = b.values<T>(std::size_t(shape.filters) * 9);
+  const auto bias = b.floats(shape.filters);
+  const Buffer<float> weight_gradient(b.device, weights.size()), bias_gradient(b.device, bias.size()),
+      partials(b.device, stem_partials(shape));
+  const Buffer<std::uint8_t> choice(b.device, choices);
+  fill_bytes(b.stream, choice.data(), 0, choices);
+  measure(state, b, (inputs + (backward ? 2 : 1) * outputs) * sizeof(T) + choices, [&] {
+    if constexpr (backward)
+      stem_backward<T>(b.stream, shape, input, output, choice, 0, gradient, weight_gradient, bias_gradient, partials);
+    else if constexpr (pools)
+      stem_pool_forward<T>(b.stream, shape, input, weights, bias, 0, output, choice);
+    else
+      stem_forward<T>(b.stream, shape, input, weights, bias, 0, output);
+  });
+}
+
 void optimizer(benchmark::State& state, Bench& b) {
   constexpr std::size_t parameters = 1'000'000;
   const auto weights = b.floats(parameters), moment1 = b.floats(parameters), ema = b.floats(parameters),
@@ -205,14 +231,23 @@ void nms(benchmark::State& state, Device device) {
 }
 
 void add_all() {
-  const std::pair<const char*, void (*)(benchmark::State&, Bench&)> kernels[]{{"scene", scene},
-                                                                              {"canvas", canvas},
-                                                                              {"targets", targets},
-                                                                              {"loss", loss},
-                                                                              {"decode+nms", decode_and_nms},
-                                                                              {"max_pool", max_pool_both},
-                                                                              {"activation", activation},
-                                                                              {"optimizer", optimizer}};
+  const std::pair<const char*, void (*)(benchmark::State&, Bench&)> kernels[]{
+      {"scene", scene},
+      {"canvas", canvas},
+      {"targets", targets},
+      {"loss", loss},
+      {"decode+nms", decode_and_nms},
+      {"max_pool", max_pool_both},
+      {"activation", activation},
+      {"stem_forward", stem<float, false, false>},
+      {"stem_forward_bfloat16", stem<bfloat16, false, false>},
+      {"stem_backward", stem<float, false, true>},
+      {"stem_backward_bfloat16", stem<bfloat16, false, true>},
+      {"stem_pool_forward", stem<float, true, false>},
+      {"stem_pool_forward_bfloat16", stem<bfloat16, true, false>},
+      {"stem_pool_backward", stem<float, true, true>},
+      {"stem_pool_backward_bfloat16", stem<bfloat16, true, true>},
+      {"optimizer", optimizer}};
   std::vector<Device> devices{{DeviceKind::cpu, 0}};
   if (cuda_device_count() > 0) devices.push_back({DeviceKind::cuda, 0});
   for (const Device device : devices) {
