@@ -1,79 +1,249 @@
-"""Training throughput of gridspot beside PyTorch's, on the same machine, network and batch, in turn, so that a machine whose speed drifts
-does not favour one of the two.
+"""gridspot beside what its users would take instead, on the same machine, network, batch and canvases, in one run.
 
-    python bench/baselines/compare.py build/release/gridspot --preset quick --preset seed --rounds 5
+    python bench/baselines/compare.py build/release/gridspot --preset quick:40 --preset small:10 --preset seed:3 --rounds 5
+    python bench/baselines/compare.py build/release/gridspot --device cuda --preset small:200 --batch 256 --detect-batch 1024
 
-Each round runs gridspot end to end (canvases composed in every step), then PyTorch on canvases that already lie in memory, with
-channels_last and with its default layout; the better of PyTorch's two layouts counts. Prints a table; --out writes JSON.
+A round runs gridspot and then every baseline, each a process of its own, and the next round the same in the opposite order: a machine
+whose speed drifts favours nobody. gridspot's figure is that of `gridspot bench`: training composes its canvases in every step. A
+round's ratio is gridspot's throughput over that of the best baseline of the kind in the same round; where a baseline was slower than
+half the best of its kind in the first round it is not run again. variants.py lists the baselines. Which ones did not run, and why, is
+in the results too. Prints a table; --out writes JSON after every run.
 """
 import argparse
+import datetime
+import fnmatch
 import json
+import os
 import pathlib
-import platform
-import statistics
 import subprocess
 import sys
 import tempfile
+import time
+
+import variants
+from comparison import Comparison, table
 
 HERE = pathlib.Path(__file__).resolve().parent
 
 
-def run(command):
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return json.loads(done.stdout)
+def parse():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("gridspot")
+    parser.add_argument("--preset", action="append", help="NAME or NAME:STEPS (may be repeated; default: quick:40, small:10, seed:3)")
+    parser.add_argument("--detect", action="append", help="which of them are compared in detection too (default: small)")
+    parser.add_argument("--batch", type=int, help="of training; default: the preset's")
+    parser.add_argument("--detect-batch", type=int, action="append", help="default: 1")
+    parser.add_argument("--detect-steps", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--set", action="append", default=[], dest="settings", help="of gridspot bench, e.g. precision=tf32")
+    parser.add_argument("--only", action="append", help="patterns of baselines, e.g. '*compiled*' or 'training*memory/*'")
+    parser.add_argument("--kernels", help="the program bench_kernels: suppression alone is compared too")
+    parser.add_argument("--png-count", type=int, default=1000, help="images in the DataLoader's folder")
+    parser.add_argument("--seconds", type=float, default=86400, help="start nothing after that time")
+    parser.add_argument("--limit", type=float, default=1200, help="seconds that one process may take")
+    parser.add_argument("--out", type=pathlib.Path)
+    options = parser.parse_args()
+    options.preset = options.preset or ["quick:40", "small:10", "seed:3"]
+    options.detect = ["small"] if options.detect is None else options.detect
+    options.detect_batch = options.detect_batch or [1]
+    return options
+
+
+def words(command):
+    return [str(word) for word in command]
+
+
+class OutOfTime(Exception):
+    pass
+
+
+class Runner:
+    def __init__(self, options):
+        self.options = options
+        self.start = time.monotonic()
+
+    def json_of(self, command):
+        """What a program prints last, or {"failed": why}."""
+        left = self.options.seconds - (time.monotonic() - self.start)
+        if left <= 0:
+            raise OutOfTime
+        print(f"[{time.monotonic() - self.start:4.0f} s] {' '.join(map(str, command))}", file=sys.stderr, flush=True)
+        try:
+            done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=min(left, self.options.limit))
+        except subprocess.TimeoutExpired:
+            if left < self.options.limit:
+                raise OutOfTime from None
+            return {"failed": f"it took longer than {self.options.limit:.0f} s"}
+        try:
+            text = done.stdout
+            return json.loads(text[text.index("{"):])
+        except ValueError:
+            lines = [line for line in done.stderr.splitlines() if line.strip()]
+            return {"failed": f"exit code {done.returncode}: {lines[-1] if lines else 'no output'}"}
+
+
+class Comparer:
+    def __init__(self, options, folder):
+        self.options, self.folder = options, folder
+        self.runner = Runner(options)
+        self.cuda = options.device.startswith("cuda")
+        self.comparisons = {}
+        self.versions, self.failures, self.batches = {}, {}, {}
+        self.device, self.load = options.device, os.getloadavg()[0]
+        self.about = json.loads(subprocess.run([options.gridspot, "info", "--json"], check=True, capture_output=True).stdout)
+
+    def comparison(self, *key):
+        return self.comparisons.setdefault(key, Comparison(*key))
+
+    def prepare(self, preset):
+        """The network's file, a model of it, and where PNG files are wanted the folder."""
+        gridspot, folder = self.options.gridspot, self.folder / preset
+        folder.mkdir()
+        network = json.loads(subprocess.run([gridspot, "info", preset, "--json"], check=True, capture_output=True).stdout)["network"]
+        (folder / "network.json").write_text(json.dumps(network))
+        train = subprocess.run([gridspot, "train", "--preset", preset, "--steps", "1", "--device", self.options.device, "--set",
+                                "batch=4", "--set", "evaluation.count=0", "--set", "validation.every_epochs=0", "--out",
+                                folder / "run"], capture_output=True, text=True)
+        if train.returncode != 0:
+            sys.exit(f"gridspot trains no {preset}: {train.stderr}")
+        protocol = "quick-64" if network["input"]["height"] <= 100 else "seed-224"
+        if any("png" in variant.flags for variant in self.wanted(variants.training(self.cuda))):
+            subprocess.run([gridspot, "data", "render", "--protocol", protocol, "--count", str(self.options.png_count), "--out",
+                            folder / "png", "--format", "yolo"], check=True, capture_output=True)
+
+    def wanted(self, listed):
+        patterns = self.options.only or ["*"]
+        return [v for v in listed if any(fnmatch.fnmatch(v.label, pattern) for pattern in patterns)]
+
+    def measure(self, what, command):
+        """The program's JSON, or None, and the failure is noted."""
+        measured = self.runner.json_of(command)
+        if "failed" in measured:
+            self.failures[what] = measured["failed"]
+            return None
+        return measured
+
+    def run_gridspot(self, number, preset, steps, kinds, detects):
+        options = self.options
+        common = [options.gridspot, "bench", "--preset", preset, "--device", options.device, "--threads", options.threads, "--json"]
+        for setting in options.settings:
+            common += ["--set", setting]
+        command = [*common, "--steps", steps, "--warmup", min(5, steps), "--detect-batch", 1]
+        command += ["--batch", options.batch] if options.batch else []
+        measured = self.measure(f"gridspot {preset}", command) if kinds else None
+        if measured:
+            training = measured["presets"][0]["training"]
+            self.versions["gridspot"], self.device = measured["gridspot"], measured["device"]
+            self.batches[preset] = training["batch"]
+            for kind in kinds:
+                self.comparison(kind, preset, training["batch"]).add_ours(
+                    number, training["canvases_per_second"]["median"], command=words(command),
+                    quartiles=training["canvases_per_second"]["quartiles"], peak_memory_mb=measured["peak_memory_mb"])
+        if not detects:
+            return
+        command = [*common, "--batch", 4, "--steps", options.detect_steps, "--warmup", 5]
+        for batch in options.detect_batch:
+            command += ["--detect-batch", batch]
+        measured = self.measure(f"gridspot's detection, {preset}", command)
+        for found in measured["presets"][0]["detection"] if measured else []:
+            self.comparison("detection", preset, found["batch"]).add_ours(
+                number, found["images_per_second"], command=words(command), milliseconds=found["milliseconds"])
+
+    def run_baseline(self, number, variant, preset, steps):
+        options, folder = self.options, self.folder / preset
+        command = [sys.executable, HERE / variant.script, "--network", folder / "network.json", "--device", options.device,
+                   "--threads", variant.threads or options.threads, *variant.flags]
+        trains = variant.script == variants.TRAIN
+        if trains:
+            if preset not in self.batches:
+                return
+            batches = [self.batches[preset]]
+            command += ["--steps", steps, "--warmup", min(5, steps)]
+            command += ["--folder", folder / "png"] if "png" in variant.flags else []
+        else:
+            batches = options.detect_batch
+            command += ["--steps", options.detect_steps, "--model", folder / "run" / "model.safetensors"]
+        for batch in batches:
+            command += ["--batch", batch]
+        targets = [self.comparison(variant.kind, preset, batch) for batch in batches]
+        if all(target.hopeless(variant.name) for target in targets):
+            return
+        measured = self.measure(f"{variant.label}, {preset}", command)
+        if not measured:
+            for target in targets:
+                target.add(number, variant.name, None, command=words(command))
+            return
+        self.versions.update(measured["versions"])
+        details = {key: measured.get(key) for key in ("device", "threads", "peak_memory_mb", "peak_device_memory_mb", "loss", "workers")}
+        details["command"] = words(command)
+        if trains:
+            targets[0].add(number, variant.name, measured["canvases_per_second"], quartiles=measured["quartiles"], **details)
+            return
+        for target, found in zip(targets, measured["detection"]):
+            more = {key: found.get(key) for key in ("milliseconds", "forward_milliseconds", "fastest")}
+            target.add(number, variant.name, found["images_per_second"], **details, **more)
+
+    def compare_nms(self, number):
+        """Suppression alone, of the same boxes; both print how many they keep."""
+        where = self.options.device if ":" in self.options.device or not self.cuda else self.options.device + ":0"
+        command = [self.options.kernels, f"--benchmark_filter=nms/1024 images/{where}", "--benchmark_format=json"]
+        ours = self.measure("bench_kernels", command)
+        network = self.folder / self.options.preset[0].partition(":")[0] / "network.json"
+        others = [sys.executable, HERE / variants.DETECT, "--network", network, "--device", self.options.device, "--threads",
+                  self.options.threads, "--nms", "--steps", 10, "--warmup", 2]
+        measured = self.measure("suppression alone", others)
+        target = self.comparison("suppression alone", "-", 1024)
+        for row in ours["benchmarks"][:1] if ours else []:
+            target.add_ours(number, row["images"], command=words(command), detections=int(row["detections"]))
+        for name, way in measured["nms"]["ways"].items() if measured else []:
+            target.add(number, name, 1024 / way["milliseconds"]["median"] * 1e3, command=words(others),
+                       detections=way.get("detections"), note=way.get("note"))
+
+    def round(self, number):
+        for entry in self.options.preset:
+            preset, _, steps = entry.partition(":")
+            steps = int(steps or 20)
+            trained = self.wanted(variants.training(self.cuda))
+            detected = self.wanted(variants.detection(self.cuda, self.options.threads)) if preset in self.options.detect else []
+            kinds = list(dict.fromkeys(variant.kind for variant in trained))
+            runs = [lambda p=preset, s=steps, k=kinds, d=bool(detected): self.run_gridspot(number, p, s, k, d)]
+            runs += [lambda v=v, p=preset, s=steps: self.run_baseline(number, v, p, s) for v in trained + detected]
+            for run in runs if number % 2 == 0 else reversed(runs):
+                run()
+                self.write()
+        if self.options.kernels:
+            self.compare_nms(number)
+
+    def run(self):
+        complete = 0
+        try:
+            for entry in self.options.preset:
+                self.prepare(entry.partition(":")[0])
+            for number in range(self.options.rounds):
+                self.round(number)
+                complete += 1
+        except OutOfTime:
+            self.failures["time"] = f"{self.options.seconds:.0f} s were over after {complete} whole rounds of {self.options.rounds}"
+        self.write()
+        return self.results()
+
+    def results(self):
+        return {"command": " ".join(["bench/baselines/compare.py", *sys.argv[1:]]), "cpu": self.about["cpu"],
+                "processors": self.about["processors"], "device": self.device, "threads": self.options.threads,
+                "load_average_before": self.load, "date": datetime.date.today().isoformat(), "versions": {**self.versions, **self.about["libraries"]},
+                "comparisons": [c.result() for c in self.comparisons.values()], "did_not_run": self.failures}
+
+    def write(self):
+        if self.options.out:
+            self.options.out.write_text(json.dumps(self.results(), indent=1) + "\n")
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("gridspot")
-    parser.add_argument("--preset", action="append", required=True)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--compile", action="store_true", help="a third PyTorch variant, with torch.compile")
-    parser.add_argument("--out", type=pathlib.Path)
-    options = parser.parse_args()
-    results = []
-    for preset in options.preset:
-        ours, theirs, ratios, memory = [], {}, [], {}
-        description = run([options.gridspot, "info", preset, "--json"])
-        with tempfile.NamedTemporaryFile("w", suffix=".json") as network:
-            json.dump(description["network"], network)
-            network.flush()
-            batch = None
-            for _ in range(options.rounds):
-                bench = run([options.gridspot, "bench", "--preset", preset, "--steps", str(options.steps), "--device",
-                             options.device, "--detect-batch", "1", "--json"])
-                training = bench["presets"][0]["training"]
-                batch = training["batch"]
-                ours.append(training["canvases_per_second"]["median"])
-                memory["gridspot"] = bench["peak_memory_mb"]
-                variants = {"channels_last": [], "nchw": ["--nchw"]}
-                if options.compile:
-                    variants["compile"] = ["--compile"]
-                round_rates = []
-                for name, flags in variants.items():
-                    torch = run([sys.executable, str(HERE / "torch_train.py"), "--network", network.name, "--batch",
-                                 str(batch), "--steps", str(options.steps), "--warmup", "5", "--device", options.device,
-                                 *flags])
-                    theirs.setdefault(name, []).append(torch["canvases_per_second"])
-                    memory[f"torch {name}"] = torch["peak_memory_mb"]
-                    version = torch["torch"]
-                    round_rates.append(torch["canvases_per_second"])
-                ratios.append(ours[-1] / max(round_rates))
-        entry = {"preset": preset, "batch": batch, "device": bench["device"],
-                 "gridspot_canvases_per_second": statistics.median(ours),
-                 "torch_canvases_per_second": {name: statistics.median(v) for name, v in theirs.items()},
-                 "ratio": {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)},
-                 "rounds": options.rounds, "peak_memory_mb": memory, "torch": version,
-                 "machine": platform.processor() or platform.machine()}
-        results.append(entry)
-        rates = ", ".join(f"{name} {rate:.1f}" for name, rate in entry["torch_canvases_per_second"].items())
-        print(f"{preset}, batch {batch}: gridspot {entry['gridspot_canvases_per_second']:.1f} canvases/s; PyTorch {version}: "
-              f"{rates}; ratio {entry['ratio']['median']:.2f} ({entry['ratio']['min']:.2f} to {entry['ratio']['max']:.2f}); "
-              f"peak memory MB {memory}")
-    if options.out:
-        options.out.write_text(json.dumps(results, indent=2) + "\n")
+    options = parse()
+    with tempfile.TemporaryDirectory() as folder:
+        print(table(Comparer(options, pathlib.Path(folder)).run()))
 
 
 if __name__ == "__main__":

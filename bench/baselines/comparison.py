@@ -1,0 +1,71 @@
+"""What compare.py has found, and its table."""
+import statistics
+
+HOPELESS = 0.5  # of the best, in the first round: not run again
+
+
+def put(rates, number, rate):
+    """Into the list at the round's place; None where there is none."""
+    rates += [None] * (number + 1 - len(rates))
+    rates[number] = rate
+
+
+def median_of(rates):
+    known = [rate for rate in rates if rate]
+    return statistics.median(known) if known else None
+
+
+class Comparison:
+    """One kind of work at one preset and batch: gridspot's rates and each baseline's, round by round."""
+
+    def __init__(self, kind, preset, batch):
+        self.kind, self.preset, self.batch = kind, preset, batch
+        self.gridspot = {"rates": []}
+        self.baselines = {}
+
+    def add_ours(self, number, rate, **details):
+        put(self.gridspot["rates"], number, rate)
+        self.gridspot.update(details)
+
+    def add(self, number, name, rate, **details):
+        entry = self.baselines.setdefault(name, {"rates": []})
+        put(entry["rates"], number, rate)
+        entry.update({key: value for key, value in details.items() if value is not None})
+
+    def hopeless(self, name):
+        """Failed in its first round, or was far behind another."""
+        firsts = {other: entry["rates"][0] for other, entry in self.baselines.items()}
+        return name in firsts and (firsts[name] or 0) < HOPELESS * max(filter(None, firsts.values()), default=1)
+
+    def result(self):
+        ratios, best = [], []
+        for number, ours in enumerate(self.gridspot["rates"]):
+            rates = {name: entry["rates"][number] for name, entry in self.baselines.items()
+                     if len(entry["rates"]) > number and entry["rates"][number]}
+            if rates and ours:
+                best.append(max(rates, key=rates.get))
+                ratios.append(ours / rates[best[-1]])
+        ratio = {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios), "rounds": ratios} if ratios else None
+        return {"kind": self.kind, "preset": self.preset, "batch": self.batch, "unit": "images/s",
+                "gridspot": {**self.gridspot, "median": median_of(self.gridspot["rates"])},
+                "baselines": {name: {**entry, "median": median_of(entry["rates"])} for name, entry in self.baselines.items()},
+                "best_of_each_round": best, "ratio": ratio}
+
+
+def table(results):
+    """Markdown."""
+    lines = ["| work | preset, batch | gridspot | best baseline | ratio (min to max; rounds) | others |", "|---|---|---|---|---|---|"]
+    for one in results["comparisons"]:
+        medians = {name: entry["median"] for name, entry in one["baselines"].items() if entry["median"]}
+        if not one["ratio"]:
+            lines.append(f"| {one['kind']} | {one['preset']}, {one['batch']} | {one['gridspot']['median'] or 0:.5g}/s | none ran | - | - |")
+            continue
+        best = max(medians, key=medians.get)
+        others = ", ".join(f"{name} {rate:.5g}" for name, rate in medians.items() if name != best)
+        ratio, rounds = one["ratio"], len(one["ratio"]["rounds"])
+        lines.append(f"| {one['kind']} | {one['preset']}, {one['batch']} | {one['gridspot']['median']:.5g}/s | {best} {medians[best]:.5g}/s "
+                     f"| {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f}; {rounds}) | {others} |")
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    lines += ["", f"{results['device']}, {results['cpu']}, {results['threads']} threads; {versions}"]
+    lines += [f"Did not run: {what}: {why}" for what, why in results["did_not_run"].items()]
+    return "\n".join(lines)

@@ -1,0 +1,54 @@
+"""What compare.py runs beside gridspot: for each kind of work the ways in which users of PyTorch and ONNX Runtime make it fast."""
+import dataclasses
+
+TRAIN, DETECT, ONNX = "torch_train.py", "torch_detect.py", "onnx_detect.py"
+
+FAST = ["--layout", "channels_last", "--compile"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    kind: str
+    name: str
+    script: str
+    flags: tuple
+    threads: int = 0  # 0: as many as all others
+
+    @property
+    def label(self):
+        return f"{self.kind}/{self.name}"
+
+
+def training(cuda):
+    """The first of each kind is the one that is expected to be best, for where time is short."""
+    ways = {"eager": ["--layout", "channels_last"], "eager nchw": ["--layout", "nchw"]}
+    if cuda:
+        ways = {"bf16 compiled, graph": ["--precision", "bf16", *FAST, "--cuda-graphs"],
+                "tf32 compiled, graph": ["--precision", "tf32", *FAST, "--cuda-graphs"],
+                "bf16 compiled": ["--precision", "bf16", *FAST],
+                "bf16 graph": ["--precision", "bf16", "--layout", "channels_last", "--cuda-graphs"],
+                "tf32 eager": ["--precision", "tf32", "--layout", "nchw"],
+                "fp32 eager": ["--layout", "nchw"]}
+    else:
+        ways["compiled"] = FAST
+        ways["compiled nchw"] = ["--layout", "nchw", "--compile"]
+    return [Variant(f"training, canvases {canvases}", name, TRAIN, ("--canvases", canvases, *flags))
+            for canvases in ("memory", "composed", "png") for name, flags in ways.items()
+            if canvases != "png" or "nchw" not in name]
+
+
+def detection(cuda, threads):
+    if cuda:
+        ways = {"bf16 compiled, graph": ["--precision", "bf16", *FAST, "--cuda-graphs"],
+                "tf32 compiled, graph": ["--precision", "tf32", *FAST, "--cuda-graphs"],
+                "bf16 compiled": ["--precision", "bf16", *FAST], "tf32 eager": ["--precision", "tf32", "--layout", "nchw"]}
+        return [Variant("detection", name, DETECT, tuple(flags)) for name, flags in ways.items()]
+    # Few operations gain from a second thread at batch 1, and gridspot's detection takes one.
+    result = []
+    for count in sorted({1, threads}, reverse=True):
+        end = f", {count} thread{'s' if count > 1 else ''}"
+        result += [Variant("detection", "ONNX Runtime" + end, ONNX, (), count),
+                   Variant("detection", "compiled" + end, DETECT, tuple(FAST), count),
+                   Variant("detection", "eager" + end, DETECT, ("--layout", "channels_last"), count),
+                   Variant("detection", "eager nchw" + end, DETECT, ("--layout", "nchw"), count)]
+    return result
