@@ -18,6 +18,7 @@ struct Options {
   std::vector<std::filesystem::path> images;
   std::string device = "auto";
   DetectionSettings settings;
+  std::optional<Precision> precision;
   bool invert = false, json = false;
 };
 
@@ -39,7 +40,7 @@ class ImageDetector {
       : spec_(model.network),
         stream_(device),
         detector_(Network(model.network), device, 1, settings),
-        weights_(upload(stream_, model.weights)),
+        weights_(stream_, model.weights, settings.precision),
         input_(device, model.network.input.size()) {
     require(spec_.input.channels == 1, "the model takes images of " + std::to_string(spec_.input.channels) +
                                            " channels; detect knows models of one");
@@ -67,7 +68,8 @@ class ImageDetector {
   NetworkSpec spec_;
   Stream stream_;
   Detector detector_;
-  Buffer<float> weights_, input_;
+  DeviceWeights weights_;
+  Buffer<float> input_;
 };
 
 std::string percent(float score) { return std::to_string(std::lround(score * 100)) + "%"; }
@@ -136,6 +138,7 @@ int detect(const Options& options) {
   const Model model = load_model(options.model);
   DetectionSettings settings = options.settings;
   settings.threads = available_processors();
+  settings.precision = options.precision.value_or(settings.precision);
   ImageDetector detector(model, parse_device(options.device), settings);
   if (!options.save.empty()) std::filesystem::create_directories(options.save);
   DrawnNames names(options.save);
@@ -195,6 +198,7 @@ Command add_detect(CLI::App& app) {
   app.add_option("--capacity", options->settings.capacity, "detections an image, those with the highest scores")
       ->check(CLI::Range(1, max_nms_slots))
       ->capture_default_str();
+  add_precision(app, options->precision);
   app.add_flag("--class-agnostic", options->settings.class_agnostic, "suppress across classes");
   app.add_flag("--invert", options->invert, "for dark objects on a light ground");
   app.add_option("--device", options->device, "auto, cpu, cuda, cuda:N")

@@ -17,6 +17,7 @@ struct Options {
   std::string protocol, dataset, data = "auto", device = "auto";
   std::vector<std::string> settings;
   EvaluationSettings evaluation;
+  std::optional<Precision> precision;
   int threads = 0;
   bool json = false, strict = false;
 };
@@ -37,7 +38,7 @@ int eval_model(const Options& options) {
           "--coco-out: " + options.model.string() + " is a classifier, it finds no boxes");
   const RunConfig trained = config_of(model);
   EvaluationSettings settings = options.evaluation;
-  settings.detection.precision = trained.precision;
+  settings.detection.precision = options.precision.value_or(trained.precision);
   const Device device = parse_device(options.device);
   const TestData data = test_data(options, model, trained, device);
   const StopSignals signals;
@@ -87,6 +88,7 @@ Command add_eval(CLI::App& app) {
   app.add_option("--capacity", evaluation.detection.capacity, "detections an image, those with the highest scores")
       ->check(CLI::Range(1, max_nms_slots))
       ->capture_default_str();
+  add_precision(app, options->precision);
   app.add_option("--data", options->data, "glyphs: auto, builtin, mnist, fashion-mnist or a folder")
       ->capture_default_str();
   app.add_option("--dataset", options->dataset,

@@ -134,7 +134,7 @@ class Comparer:
         command += ["--batch", options.batch] if options.batch else []
         measured = self.measure(f"gridspot {preset}", command) if kinds else None
         if measured:
-            training = measured["presets"][0]["training"]
+            training = measured["presets"][0]["training"][0]
             self.versions["gridspot"], self.device = measured["gridspot"], measured["device"]
             self.batches[preset] = training["batch"]
             for kind in kinds:

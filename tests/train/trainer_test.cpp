@@ -41,6 +41,21 @@ TEST_P(TrainerTest, TheResultDoesNotDependOnTheNumberOfThreads) {
   }
 }
 
+TEST_P(TrainerTest, FiveRunsEndInTheSameBytes) {
+  for (const auto precision : {Precision::fp32, Precision::tf32, Precision::bf16}) {
+    RunConfig config = small_config(device());
+    config.precision = precision;
+    std::vector<float> first;
+    for (int i = 0; i < 5; ++i) {
+      Trainer trainer(config, glyphs_);
+      for (int step = 0; step < 3; ++step) trainer.step();
+      const auto weights = trainer.weights();
+      if (first.empty()) first = weights;
+      EXPECT_TRUE(weights == first) << "run " << i + 1;
+    }
+  }
+}
+
 TEST_P(TrainerTest, LearnsSomethingInTwentySteps) {
   Trainer trainer(small_config(device()), glyphs_);
   for (int i = 0; i < 20; ++i) trainer.step();
