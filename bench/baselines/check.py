@@ -1,6 +1,6 @@
 """Whether the baselines do gridspot's work: exits with 1 where one of them does not.
 
-    python bench/baselines/check.py build/release/gridspot
+    python bench/baselines/check.py build/release/gridspot [DEVICE]      # of the tensor code; default: cpu
 
 * `dense_detection_loss` and `encode_targets_at_once`, which are timed, equal the plain ones, values and gradients, in double precision;
 * the four ways of suppression keep the same boxes as a plain loop in NumPy;
@@ -24,6 +24,7 @@ from torch_canvases import PROTOCOLS, Composer, iou_corners, load_glyphs
 from torch_twin import decode, dense_detection_loss, detection_loss, encode_targets, encode_targets_at_once, load_twin
 
 failures = []
+device = sys.argv[2] if len(sys.argv) > 2 else "cpu"
 
 
 def check(name, holds, detail=""):
@@ -40,7 +41,7 @@ def check_targets():
     labels = torch.randint(-1, 10, (200, 12))
     boxes[labels < 0] = torch.nan
     plain = encode_targets(boxes.double(), labels, 5)
-    at_once = encode_targets_at_once(boxes.double(), labels, 5)
+    at_once = encode_targets_at_once(boxes.double().to(device), labels.to(device), 5).cpu()
     check("encode_targets_at_once", torch.equal(plain, at_once), f"{int((plain >= 0).sum())} cells")
 
 
@@ -82,8 +83,9 @@ def plain_nms(corners, scores, classes, threshold, iou_threshold):
 
 def check_suppression():
     boxes, scores, classes = (torch.from_numpy(a[:40]) for a in torch_nms.made_up_boxes())
+    expected = plain_nms(torch_nms.corners_of(boxes), scores, classes % 2, 1e-9, 0.3)
+    boxes, scores, classes = (t.to(device) for t in (boxes, scores, classes))
     arguments = torch_nms.corners_of(boxes), scores, classes % 2, 1e-9, 0.3
-    expected = plain_nms(*arguments)
     for name, way in torch_nms.ways().items():
         image, slot = way(*arguments, torch_nms.NMS_CLASSES)
         kept = set(zip(image.tolist(), slot.tolist()))
@@ -119,9 +121,9 @@ def check_canvases(gridspot, folder, count=1000):
         canvases = torch.from_numpy(numpy.stack([read_image(path) for path in images])).float() / 255
         wanted = measures(canvases, torch.stack([b for b, _ in labels]), torch.stack([ids for _, ids in labels]))
         for compact in (True, False):
-            composer = Composer(name, glyphs, tries=64 if protocol.placing == "limited" else 16, compact=compact)
+            composer = Composer(name, glyphs, device, tries=64 if protocol.placing == "limited" else 16, compact=compact)
             parts = [composer.compose(count) for _ in range(2)]
-            found = measures(*(torch.cat(tensors) for tensors in zip(*parts)))
+            found = measures(*(torch.cat(tensors).cpu() for tensors in zip(*parts)))
             worst = max(wanted, key=lambda key: apart(found[key], wanted[key]))
             check(f"canvases of {name}{'' if compact else ', every slot'}", apart(found[worst], wanted[worst]) < 1,
                   f"most apart: {worst} {found[worst].double().mean():.4f}, in gridspot's {wanted[worst].double().mean():.4f}")

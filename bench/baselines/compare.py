@@ -15,6 +15,7 @@ import fnmatch
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -70,18 +71,23 @@ class Runner:
         if left <= 0:
             raise OutOfTime
         print(f"[{time.monotonic() - self.start:4.0f} s] {' '.join(map(str, command))}", file=sys.stderr, flush=True)
+        # In a session of its own, so that a DataLoader's or a compiler's workers end with it.
+        process = subprocess.Popen(words(command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
         try:
-            done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=min(left, self.options.limit))
-        except subprocess.TimeoutExpired:
+            out, errors = process.communicate(timeout=min(left, self.options.limit))
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
             if left < self.options.limit:
                 raise OutOfTime from None
             return {"failed": f"it took longer than {self.options.limit:.0f} s"}
         try:
-            text = done.stdout
-            return json.loads(text[text.index("{"):])
+            return json.loads(out[out.index("{"):])
         except ValueError:
-            lines = [line for line in done.stderr.splitlines() if line.strip()]
-            return {"failed": f"exit code {done.returncode}: {lines[-1] if lines else 'no output'}"}
+            lines = [line for line in errors.splitlines() if line.strip()]
+            return {"failed": f"exit code {process.returncode}: {lines[-1] if lines else 'no output'}"}
 
 
 class Comparer:
@@ -202,6 +208,8 @@ class Comparer:
                        detections=way.get("detections"), note=way.get("note"))
 
     def round(self, number):
+        if self.options.kernels:
+            self.compare_nms(number)
         for entry in self.options.preset:
             preset, _, steps = entry.partition(":")
             steps = int(steps or 20)
@@ -213,8 +221,6 @@ class Comparer:
             for run in runs if number % 2 == 0 else reversed(runs):
                 run()
                 self.write()
-        if self.options.kernels:
-            self.compare_nms(number)
 
     def run(self):
         complete = 0
@@ -232,7 +238,8 @@ class Comparer:
     def results(self):
         return {"command": " ".join(["bench/baselines/compare.py", *sys.argv[1:]]), "cpu": self.about["cpu"],
                 "processors": self.about["processors"], "device": self.device, "threads": self.options.threads,
-                "load_average_before": self.load, "date": datetime.date.today().isoformat(), "versions": {**self.versions, **self.about["libraries"]},
+                "load_average_before": self.load, "date": datetime.date.today().isoformat(),
+                "versions": {**self.versions, **self.about["libraries"]},
                 "comparisons": [c.result() for c in self.comparisons.values()], "did_not_run": self.failures}
 
     def write(self):
@@ -242,6 +249,7 @@ class Comparer:
 
 def main():
     options = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # not without what runs below
     with tempfile.TemporaryDirectory() as folder:
         print(table(Comparer(options, pathlib.Path(folder)).run()))
 

@@ -52,20 +52,28 @@ class Comparison:
                 "best_of_each_round": best, "ratio": ratio}
 
 
+def rounded(rate):
+    return f"{rate:.4g}" if rate < 1e4 else f"{rate:.0f}"
+
+
+def row(one):
+    work, ours = f"| {one['kind']} | {one['preset']}, {one['batch']} ", f"| {rounded(one['gridspot']['median'] or 0)} "
+    medians = {name: entry["median"] for name, entry in one["baselines"].items() if entry["median"]}
+    ratio = one["ratio"]
+    if not ratio:
+        return work + ours + "| none ran | - | - |"
+    best = max(medians, key=medians.get)
+    others = ", ".join(f"{name} {rounded(rate)}" for name, rate in medians.items() if name != best)
+    return (work + ours + f"| {best} {rounded(medians[best])} | {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f}; "
+            f"{len(ratio['rounds'])}) | {others} |")
+
+
 def table(results):
-    """Markdown."""
-    lines = ["| work | preset, batch | gridspot | best baseline | ratio (min to max; rounds) | others |", "|---|---|---|---|---|---|"]
-    for one in results["comparisons"]:
-        medians = {name: entry["median"] for name, entry in one["baselines"].items() if entry["median"]}
-        if not one["ratio"]:
-            lines.append(f"| {one['kind']} | {one['preset']}, {one['batch']} | {one['gridspot']['median'] or 0:.5g}/s | none ran | - | - |")
-            continue
-        best = max(medians, key=medians.get)
-        others = ", ".join(f"{name} {rate:.5g}" for name, rate in medians.items() if name != best)
-        ratio, rounds = one["ratio"], len(one["ratio"]["rounds"])
-        lines.append(f"| {one['kind']} | {one['preset']}, {one['batch']} | {one['gridspot']['median']:.5g}/s | {best} {medians[best]:.5g}/s "
-                     f"| {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f}; {rounds}) | {others} |")
+    """Markdown; images per second."""
+    lines = ["| work | preset, batch | gridspot, images/s | best baseline | ratio (min to max; rounds) | other baselines |",
+             "|---|---|---|---|---|---|", *map(row, results["comparisons"])]
     versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
-    lines += ["", f"{results['device']}, {results['cpu']}, {results['threads']} threads; {versions}"]
+    lines += ["", f"{results['device']}; {results['cpu']}, {results['threads']} threads, load average before {results['load_average_before']:.1f}; "
+              f"{versions}"]
     lines += [f"Did not run: {what}: {why}" for what, why in results["did_not_run"].items()]
     return "\n".join(lines)

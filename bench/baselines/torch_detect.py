@@ -29,7 +29,8 @@ def noisy_canvases(spec, protocol_name, batch, device):
     name, protocol = protocol_for(spec, protocol_name)
     canvases, _, _ = Composer(protocol, load_glyphs("test"), device).compose(batch)
     canvases = (canvases + 0.1 * torch.randn_like(canvases)).clamp(0, 1)
-    return name, (canvases - spec["input"].get("mean", 0)) / spec["input"].get("deviation", 1), batch * (protocol.min_glyphs + protocol.max_glyphs)
+    normalised = (canvases - spec["input"].get("mean", 0)) / spec["input"].get("deviation", 1)
+    return name, normalised, batch * (protocol.min_glyphs + protocol.max_glyphs)
 
 
 def threshold_for(scores, wanted):
