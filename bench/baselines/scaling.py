@@ -77,11 +77,16 @@ def measure(options, axis, value, small, folder):
         return {"value": value, "failed": (done.stderr.splitlines() or [f"exit code {done.returncode}"])[-1]}
     measured = json.loads(done.stdout)
     preset = measured["presets"][0]
-    training, detection = preset["training"], preset["detection"][0]
+    training, detection = preset["training"][0], preset["detection"][0]
     return {"value": value, "device": measured["device"], "protocol": preset["protocol"], "batch": training["batch"],
-            "canvases_per_second": training["canvases_per_second"], "share_of_time": training["share_of_time"],
+            "canvases_per_second": training["canvases_per_second"], "share_of_time": shares(training),
             "planned_bytes": training["planned_bytes_total"], "peak_memory_mb": preset["peak_memory_mb"],
-            "detection": {key: detection[key] for key in ("batch", "milliseconds", "images_per_second", "share_of_time")}}
+            "detection": {"share_of_time": shares(detection),
+                          **{key: detection[key] for key in ("batch", "milliseconds", "images_per_second")}}}
+
+
+def shares(measured):
+    return {name: stage["share_of_time"] for name, stage in measured["stages"].items()}
 
 
 def summary(point):
