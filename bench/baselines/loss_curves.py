@@ -18,22 +18,18 @@ import tempfile
 
 import numpy
 import torch
-from PIL import Image
 from safetensors.torch import load_file
 
+from png_folder import parse_labels, read_image
 from torch_twin import Twin, detection_loss, encode_targets
 
 
 def read_folder(folder, capacity):
     """Canvases [n, 1, h, w] in 0 to 1, boxes [n, capacity, 4], labels [n, capacity] (-1: none), in the order of their names."""
-    canvases, boxes, labels = [], [], []
-    for path in sorted((folder / "images").glob("*.png")):
-        canvases.append(numpy.asarray(Image.open(path).convert("L"), dtype=numpy.float32) / 255)
-        rows = [line.split() for line in (folder / "labels" / f"{path.stem}.txt").read_text().splitlines()]
-        found = torch.tensor([[float(value) for value in row[1:]] for row in rows]).reshape(-1, 4)
-        boxes.append(torch.cat([found, torch.zeros(capacity - len(rows), 4)]))
-        labels.append(torch.tensor([int(row[0]) for row in rows] + [-1] * (capacity - len(rows))))
-    return torch.from_numpy(numpy.stack(canvases))[:, None], torch.stack(boxes), torch.stack(labels)
+    images = sorted((folder / "images").glob("*.png"))
+    canvases = numpy.stack([read_image(path) for path in images]).astype(numpy.float32) / 255
+    boxes, labels = zip(*(parse_labels(folder / "labels" / f"{path.stem}.txt", capacity) for path in images))
+    return torch.from_numpy(canvases)[:, None], torch.stack(boxes), torch.stack(labels)
 
 
 def run_gridspot(options, folder):
