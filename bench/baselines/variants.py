@@ -43,7 +43,7 @@ def detection(cuda, threads):
                 "tf32 compiled, graph": ["--precision", "tf32", *FAST, "--cuda-graphs"],
                 "bf16 compiled": ["--precision", "bf16", *FAST], "tf32 eager": ["--precision", "tf32", "--layout", "nchw"]}
         return [Variant("detection", name, DETECT, tuple(flags)) for name, flags in ways.items()]
-    # Few operations gain from a second thread at batch 1, and gridspot's detection takes one.
+    # Not every operation gains from a second thread at batch 1.
     result = []
     for count in sorted({1, threads}, reverse=True):
         end = f", {count} thread{'s' if count > 1 else ''}"
