@@ -64,13 +64,6 @@ struct ActivationPlan {
   }
 };
 
-/// As T would hold the values.
-template <class T>
-__device__ __forceinline__ Pack rounded(Pack values) {
-  for (int k = 0; k < pack_width; ++k) values.lane[k] = to_float(from_float<T>(values.lane[k]));
-  return values;
-}
-
 // First launch: block (chunk, tile). Each thread sums its pack over every lanes-th row of the chunk, then one thread
 // for each channel adds the lanes.
 template <class T>

@@ -248,4 +248,14 @@ __device__ __forceinline__ void store_whole(T* to, const Pack& pack) {
 
 #endif
 
+/// As T would hold the values.
+template <class T>
+__device__ __forceinline__ Pack rounded(const Pack& values) {
+  if constexpr (std::is_same_v<T, float>) return values;
+  const StoredPack<T> stored = to_stored<T>(values);
+  Pack result;
+  for (int k = 0; k < pack_width; ++k) result.lane[k] = to_float(stored.element[k]);
+  return result;
+}
+
 }  // namespace gridspot

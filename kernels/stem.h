@@ -48,9 +48,9 @@ void stem_pool_forward(Stream& stream, const StemShape& shape, DeviceSpan<const 
                        DeviceSpan<std::uint8_t> choice);
 
 /// Writes every element of weight_gradient [filters, 3, 3] and bias_gradient [filters]. f's derivative is read off the
-/// output (1 where output > 0, else slope), which may be empty when slope is 1. Where the shape pools, `choice` says
-/// where each gradient goes; else it is empty. The order of the sums depends on the shape alone. partials: workspace of
-/// stem_partials(shape) floats.
+/// output (1 where output > 0, else slope), which may be empty when slope is 1; its product with the gradient is
+/// rounded to T. Where the shape pools, `choice` says where each gradient goes; else it is empty. The order of the sums
+/// depends on the shape alone. partials: workspace of stem_partials(shape) floats.
 template <class T>
 void stem_backward(Stream& stream, const StemShape& shape, DeviceSpan<const T> input, DeviceSpan<const T> output,
                    DeviceSpan<const std::uint8_t> choice, float slope, DeviceSpan<const T> output_gradient,

@@ -63,7 +63,7 @@ struct StemBackward {
 
   __device__ void add_pixel(const Patch& patch, const StemArrival<T>& arrived, Sums& sums) const {
     Pack gradient = unpack(arrived.gradient);
-    if (output != nullptr) gradient = rectify(unpack(arrived.output), slope, gradient);
+    if (output != nullptr) gradient = rounded<T>(rectify(unpack(arrived.output), slope, gradient));
     sums.bias += gradient;
     if constexpr (pools) {
       const Pack chosen = unpack(arrived.choice);

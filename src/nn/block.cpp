@@ -2,6 +2,7 @@
 
 #include "gridspot/error.h"
 #include "nn/block_libraries.h"
+#include "nn/stem_block.h"
 
 namespace gridspot {
 namespace {
@@ -39,6 +40,9 @@ std::unique_ptr<Block> make_convolution(Device device, const ConvolutionShape& s
                                         const BlockOptions& options) {
   check(shape);
   check(options, activation);
+  require(!options.pools || takes_pool(device, shape, options),
+          "a convolution of " + std::to_string(shape.input_channels) + " channels on " + to_string(device) +
+              " cannot take in the pool behind it");
   if (device.kind == DeviceKind::cpu) {
 #if GRIDSPOT_WITH_ONEDNN
     return onednn::make_convolution(shape, activation, options);
@@ -51,6 +55,12 @@ std::unique_ptr<Block> make_convolution(Device device, const ConvolutionShape& s
 #else
   fail_without("CUDA", device);
 #endif
+}
+
+bool takes_pool(Device device, const ConvolutionShape& shape, const BlockOptions& options) {
+  BlockOptions with_pool = options;
+  with_pool.pools = true;
+  return device.kind == DeviceKind::cuda && stem_takes(shape, with_pool);
 }
 
 std::unique_ptr<Block> make_product(Device device, const ProductShape& shape, Activation activation,

@@ -7,6 +7,7 @@
 // backward pass of the weights takes a third to a half of the time). Kernels that treat channels alike, such as
 // pooling, see a grouped tensor as channels-last with batch * channels / group images of `group` channels.
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 
 #include "kernels/tensor_span.h"
@@ -55,6 +56,7 @@ struct BlockOptions {
   Precision precision = Precision::tf32;
   int threads = 1;            ///< of the CPU, for one forward call; training has one
   bool float_output = false;  ///< the output is float32 under bf16 too, its gradient is not; without an activation only
+  bool pools = false;         ///< a max pool of size and stride 2 is part of the block; see takes_pool()
   int input_group = 0, output_group = 0;  ///< of a convolution's activations; 0 is all channels
 
   [[nodiscard]] constexpr DType dtype() const { return activation_dtype(precision); }
@@ -75,8 +77,9 @@ class Block {
     DeviceSpan<const float> bias;
     TensorSpan output;
     DeviceSpan<std::byte> workspace;
+    DeviceSpan<std::uint8_t> choice = {};  ///< of the pool (see max_pool), empty without one
   };
-  /// output = activation(input * weights + bias).
+  /// output = activation(input * weights + bias), or its maxima.
   virtual void forward(Stream& stream, const Forward& arguments) = 0;
 
   struct Backward {
@@ -85,6 +88,7 @@ class Block {
     TensorSpan input_gradient;   ///< empty where BlockOptions::input_gradient is off
     DeviceSpan<float> weight_gradient, bias_gradient;
     DeviceSpan<std::byte> workspace;
+    DeviceSpan<const std::uint8_t> choice = {};  ///< what forward wrote
   };
   /// Writes every element of the three gradients.
   virtual void backward(Stream& stream, const Backward& arguments) = 0;
@@ -105,5 +109,9 @@ std::unique_ptr<Block> make_convolution(Device device, const ConvolutionShape& s
                                         const BlockOptions& options);
 std::unique_ptr<Block> make_product(Device device, const ProductShape& shape, Activation activation,
                                     const BlockOptions& options);
+
+/// Whether make_convolution() takes these arguments with BlockOptions::pools. What such a block pools is never in
+/// memory.
+bool takes_pool(Device device, const ConvolutionShape& shape, const BlockOptions& options);
 
 }  // namespace gridspot

@@ -16,6 +16,7 @@
 #include "nn/block_libraries.h"
 #include "nn/conv_graphs.h"
 #include "nn/cuda_block.h"
+#include "nn/stem_block.h"
 
 namespace gridspot::cuda {
 
@@ -273,6 +274,7 @@ std::unique_ptr<Block> make_convolution(Device device, const ConvolutionShape& s
   if (const auto product = as_product(shape); product && options.precision == Precision::bf16)
     return cuda::make_product(device, *product, activation, options);
   use_device(device);
+  if (stem_takes(shape, options)) return make_stem(shape, activation, options);
   Planner planner({thread_handle(device), nullptr}, shape, options);
   return std::make_unique<CudaBlock>(device, describe(shape), extents_of(shape), activation, options,
                                      plan_passes(planner, shape, activation, options));

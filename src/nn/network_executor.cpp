@@ -28,8 +28,9 @@ struct NetworkExecutor::Implementation {
       step.output_dtype = dtype;
     }
     steps.back().output_dtype = DType::float32;
-    choose_groups(device, steps);
     first_head = network.spec().backbone.size();
+    take_in_pool(device, batch, options.precision, steps, first_head);
+    choose_groups(device, steps);
     head_offset = network.head_offset();
     find_parameters(network);
     make_blocks();
@@ -70,13 +71,12 @@ struct NetworkExecutor::Implementation {
                                        .precision = options.precision,
                                        .threads = options.threads,
                                        .float_output = i + 1 == steps.size(),
+                                       .pools = step.pools,
                                        .input_group = step.input_group,
                                        .output_group = step.output_group};
       if (const auto* convolution = std::get_if<ConvolutionLayer>(&step.layer.spec))
-        step.block = make_convolution(device,
-                                      {batch, in.height, in.width, in.channels, convolution->filters, convolution->size,
-                                       convolution->stride, convolution->padding},
-                                      convolution->activation, block_options);
+        step.block =
+            make_convolution(device, convolution_shape(step.layer, batch), convolution->activation, block_options);
       if (const auto* product = std::get_if<FullyConnectedLayer>(&step.layer.spec))
         step.block = make_product(device, {batch, static_cast<int>(in.size()), out.channels}, product->activation,
                                   block_options);
@@ -98,13 +98,13 @@ struct NetworkExecutor::Implementation {
     std::size_t largest_choice = 0, workspace_bytes = 0;
     for (auto& step : steps) {
       const std::size_t bytes = output_bytes(step);
-      const bool chooses = is_max_pool(step.layer);
       largest = std::max(largest, bytes);
-      if (chooses) largest_choice = std::max(largest_choice, elements(step.layer.output));
+      if (chooses(step)) largest_choice = std::max(largest_choice, elements(step.layer.output));
       if (step.block) workspace_bytes = std::max(workspace_bytes, step.block->workspace_bytes());
       if (!options.training) continue;
       step.output = planned<std::byte>("activations of " + step.layer.name, bytes);
-      if (chooses) step.choice = planned<std::uint8_t>("choices of " + step.layer.name, elements(step.layer.output));
+      if (chooses(step))
+        step.choice = planned<std::uint8_t>("choices of " + step.layer.name, elements(step.layer.output));
     }
     const std::string shared = options.training ? "gradients, buffer " : "activations, buffer ";
     for (std::size_t i = 0; i < shared_buffers.size(); ++i)
@@ -119,6 +119,7 @@ struct NetworkExecutor::Implementation {
     return {buffer.data(), elements(step.layer.output), step.output_dtype};
   }
   DeviceSpan<std::uint8_t> choice_of(const Step& step) const {
+    if (!chooses(step)) return {};
     return options.training ? step.choice.span() : shared_choice.span().subspan(0, elements(step.layer.output));
   }
   ConstTensorSpan input_of(std::size_t i) const { return i == 0 ? input : output_of(i - 1); }
@@ -158,8 +159,8 @@ struct NetworkExecutor::Implementation {
     const ImageShape &in = step.layer.input, &out = step.layer.output;
     if (step.block) {
       const ParameterPlace& p = step.place;
-      step.block->forward(
-          stream, {from, weights_of(step, weights), weights.master.subspan(p.bias, p.bias_size), to, workspace.span()});
+      step.block->forward(stream, {from, weights_of(step, weights), weights.master.subspan(p.bias, p.bias_size), to,
+                                   workspace.span(), choice_of(step)});
       return;
     }
     with_type_of(dtype, [&]<class T>(std::type_identity<T>) {
@@ -179,9 +180,9 @@ struct NetworkExecutor::Implementation {
     const ImageShape &in = step.layer.input, &out = step.layer.output;
     if (step.block) {
       const ParameterPlace& p = step.place;
-      step.block->backward(
-          stream, {input_of(i), output_of(i), weights_of(step, weights), output_gradient, input_gradient,
-                   gradient.subspan(p.weight, p.weight_size), gradient.subspan(p.bias, p.bias_size), workspace.span()});
+      step.block->backward(stream, {input_of(i), output_of(i), weights_of(step, weights), output_gradient,
+                                    input_gradient, gradient.subspan(p.weight, p.weight_size),
+                                    gradient.subspan(p.bias, p.bias_size), workspace.span(), choice_of(step)});
       return;
     }
     with_type_of(dtype, [&]<class T>(std::type_identity<T>) {

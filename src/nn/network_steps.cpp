@@ -17,6 +17,27 @@ bool is_pool(const NetworkLayer& layer) {
   return is_max_pool(layer) || std::holds_alternative<AveragePoolLayer>(layer.spec);
 }
 
+ConvolutionShape convolution_shape(const NetworkLayer& layer, int batch) {
+  const auto& [filters, size, stride, padding, activation] = std::get<ConvolutionLayer>(layer.spec);
+  return {batch, layer.input.height, layer.input.width, layer.input.channels, filters, size, stride, padding};
+}
+
+void take_in_pool(Device device, int batch, Precision precision, std::vector<Step>& steps, std::size_t& first_head) {
+  // The last layer's output stays float32 under bf16, so what is left must be more than the first.
+  if (steps.size() < 3 || first_head == 1) return;
+  NetworkLayer &first = steps[0].layer, &second = steps[1].layer;
+  const auto* pool = std::get_if<MaxPoolLayer>(&second.spec);
+  if (!std::holds_alternative<ConvolutionLayer>(first.spec) || pool == nullptr || pool->size != 2 || pool->stride != 2)
+    return;
+  const BlockOptions options{.input_gradient = false, .precision = precision};
+  if (!takes_pool(device, convolution_shape(first, batch), options)) return;
+  first.name += " with " + second.name;
+  first.output = second.output;
+  steps[0].pools = true;
+  steps.erase(steps.begin() + 1);
+  if (first_head != 0) --first_head;
+}
+
 void choose_groups(Device device, std::vector<Step>& steps) {
   int group = steps.back().layer.output.channels;
   for (std::size_t i = steps.size(); i-- > 0;) {

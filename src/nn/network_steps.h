@@ -19,6 +19,7 @@ struct Step {
   NetworkLayer layer;
   int input_group = 0, output_group = 0;  ///< see block.h
   std::unique_ptr<Block> block;           ///< of layers with parameters
+  bool pools = false;                     ///< the block takes in the max pool behind its layer
   ParameterPlace place;
   DType output_dtype = DType::float32;
   Buffer<std::byte> output;  ///< kept for backward; empty where activations share buffers
@@ -27,6 +28,17 @@ struct Step {
 
 bool is_max_pool(const NetworkLayer& layer);
 bool is_pool(const NetworkLayer& layer);
+
+/// Whether the step keeps which element of each window was the largest.
+inline bool chooses(const Step& step) { return step.pools || is_max_pool(step.layer); }
+
+/// Of a convolution's layer.
+ConvolutionShape convolution_shape(const NetworkLayer& layer, int batch);
+
+/// Lets the first layer take in the max pool behind it, where the device has such a block (takes_pool()): the two
+/// become one step, whose layer has the pool's output. first_head, the index of the head's first step, moves along; a
+/// backbone and a head stay apart.
+void take_in_pool(Device device, int batch, Precision precision, std::vector<Step>& steps, std::size_t& first_head);
 
 /// Chooses the layout of every activation. Convolutions get what their library prefers; pools keep a layout; what the
 /// caller sees and what is flattened is channels-last.

@@ -143,11 +143,12 @@ class Stem : public test::DeviceTest {
     for (auto& each : choice) each = static_cast<std::uint8_t>(random.integer(0, 3));
     const auto actual = backward<T>(shape, negative_slope(activation), images, output, choice, gradient);
 
-    auto masked = test::as_stored<T>(gradient);
+    auto masked = test::to_floats(test::to_dtype<T>(gradient));
     for (std::size_t i = 0; i < output.size(); ++i)
       if (!(output[i] > 0)) masked[i] *= negative_slope(activation);
     const auto convolution = convolution_of(shape);
-    Tensor at_convolution = tensor_of(shape.n, shape.output_height(), shape.output_width(), shape.filters, masked);
+    Tensor at_convolution =
+        tensor_of(shape.n, shape.output_height(), shape.output_width(), shape.filters, test::as_stored<T>(masked));
     if (shape.pools) at_convolution = reference::max_pool_backward(pool_of(shape), choice, at_convolution);
     const auto expected = reference::convolution_backward(
         convolution, Activation::none, tensor_of(shape.n, shape.height, shape.width, 1, test::as_stored<T>(images)),

@@ -186,6 +186,51 @@ TEST_P(Executor, MatchesCentralDifferencesWhereAProductIsPooled) {
   expect_gradient(random, network, 3, problem, run_executor(stream, executor, problem).gradient);
 }
 
+/// Networks that begin with a convolution of one channel and a pool, which CUDA makes one step of where both are in the
+/// backbone or both in the head.
+std::vector<NetworkSpec> pooled_stems() {
+  const ConvolutionLayer stem{8, 3, 1, 1, Activation::leaky}, narrow{3, 3, 1, 1, Activation::relu};
+  const ConvolutionLayer strided{16, 3, 2, 1, Activation::relu};
+  const MaxPoolLayer pool{2, 2};
+  const FullyConnectedLayer product{7, Activation::none};
+  const std::vector<std::pair<std::vector<LayerSpec>, std::vector<LayerSpec>>> layers{
+      {{stem, pool, narrow}, {product}}, {{strided, pool}, {narrow, product}}, {{stem, pool, pool}, {product}},
+      {{stem}, {pool, narrow, product}}, {{}, {stem, pool, product}},          {{stem, MaxPoolLayer{3, 2}}, {product}},
+  };
+  std::vector<NetworkSpec> specs;
+  for (const auto& [backbone, head] : layers) {
+    NetworkSpec& spec = specs.emplace_back();
+    spec.name = "pooled stem";
+    spec.input = {11, 10, 1};
+    spec.detector = {.cells = 1, .predictors = 1, .classes = 2};
+    spec.backbone = backbone;
+    spec.head = head;
+  }
+  return specs;
+}
+
+TEST_P(Executor, MatchesTheDefinitionWhereTheStemIsPooled) {
+  Random random(16);
+  for (const NetworkSpec& spec : pooled_stems()) {
+    const Network network(spec);
+    SCOPED_TRACE(to_json(spec));
+    const auto problem = smooth_problem(random, network, 3);
+    const auto expected =
+        reference::network_forward(network, 3, test::to_double(problem.weights), test::to_double(problem.input));
+    Stream stream(device());
+    NetworkExecutor executor(network, device(), 3, {.precision = Precision::fp32}),
+        inference(network, device(), 3, {.training = false, .precision = Precision::fp32});
+    const auto actual = run_executor(stream, executor, problem);
+    EXPECT_TRUE(test::matches(actual.output, expected.values, test::float32_tolerance * 10));
+    expect_gradient(random, network, 3, problem, actual.gradient);
+    const auto weights = upload(stream, problem.weights), input = upload(stream, problem.input);
+    EXPECT_EQ(download(stream, inference.forward(stream, weights, input)), actual.output);
+    NetworkExecutor rounded(network, device(), 3, {.precision = Precision::bf16});
+    const auto near = run_executor(stream, rounded, problem, TrainedPart::all, Precision::bf16);
+    EXPECT_TRUE(test::matches(near.output, expected.values, {0.05, 0.05}));
+  }
+}
+
 /// The length of the difference as a share of the reference's.
 double relative_distance(const std::vector<float>& values, const std::vector<double>& reference) {
   double difference = 0, length = 0;
@@ -320,8 +365,9 @@ std::vector<std::uint32_t> bits(const std::vector<float>& gradient, std::size_t 
 
 TEST_P(Executor, OfTheHeadAloneLeavesTheBackbonesGradientAsItIs) {
   Random random(12);
-  std::vector<NetworkSpec> specs{load_network("quick")};
-  while (specs.size() < (on_cuda() ? 4u : 40u)) specs.push_back(random_network(random));
+  std::vector<NetworkSpec> specs = pooled_stems();
+  specs.push_back(load_network("quick"));
+  while (specs.size() < (on_cuda() ? 10u : 46u)) specs.push_back(random_network(random));
   for (const NetworkSpec& spec : specs) {
     const Network network(spec);
     const int batch = random.integer(1, 3);
