@@ -6,8 +6,8 @@
 A round runs gridspot and then every baseline, each a process of its own, and the next round the same in the opposite order: a machine
 whose speed drifts favours nobody. gridspot's figure is that of `gridspot bench`: training composes its canvases in every step. A
 round's ratio is gridspot's throughput over that of the best baseline of the kind in the same round; where a baseline was slower than
-half the best of its kind in the first round it is not run again. variants.py lists the baselines. Which ones did not run, and why, is
-in the results too. Prints a table; --out writes JSON after every run.
+half the best of its kind in the first round it is not run again. variants.py lists the baselines. What failed, and why, is in the results
+too. Prints a table; --out writes JSON after every run.
 """
 import argparse
 import datetime
@@ -96,9 +96,9 @@ class Comparer:
         self.runner = Runner(options)
         self.cuda = options.device.startswith("cuda")
         self.comparisons = {}
-        self.versions, self.failures, self.batches = {}, {}, {}
         self.device, self.load = options.device, os.getloadavg()[0]
         self.about = json.loads(subprocess.run([options.gridspot, "info", "--json"], check=True, capture_output=True).stdout)
+        self.versions, self.failures, self.batches = {"gridspot": self.about["version"]}, {}, {}
 
     def comparison(self, *key):
         return self.comparisons.setdefault(key, Comparison(*key))
@@ -141,7 +141,7 @@ class Comparer:
         measured = self.measure(f"gridspot {preset}", command) if kinds else None
         if measured:
             training = measured["presets"][0]["training"][0]
-            self.versions["gridspot"], self.device = measured["gridspot"], measured["device"]
+            self.device = measured["device"]
             self.batches[preset] = training["batch"]
             for kind in kinds:
                 self.comparison(kind, preset, training["batch"]).add_ours(
@@ -153,6 +153,7 @@ class Comparer:
         for batch in options.detect_batch:
             command += ["--detect-batch", batch]
         measured = self.measure(f"gridspot's detection, {preset}", command)
+        self.device = measured["device"] if measured else self.device
         for found in measured["presets"][0]["detection"] if measured else []:
             self.comparison("detection", preset, found["batch"]).add_ours(
                 number, found["images_per_second"], command=words(command), milliseconds=found["milliseconds"])

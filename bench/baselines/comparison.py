@@ -33,9 +33,9 @@ class Comparison:
         entry.update({key: value for key, value in details.items() if value is not None})
 
     def hopeless(self, name):
-        """Failed in its first round, or was far behind another."""
-        firsts = {other: entry["rates"][0] for other, entry in self.baselines.items()}
-        return name in firsts and (firsts[name] or 0) < HOPELESS * max(filter(None, firsts.values()), default=1)
+        """Far behind another in the first round; what failed there is tried again."""
+        firsts = {other: entry["rates"][0] for other, entry in self.baselines.items() if entry["rates"][0]}
+        return name in firsts and firsts[name] < HOPELESS * max(firsts.values())
 
     def result(self):
         ratios, best = [], []

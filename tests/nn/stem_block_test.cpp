@@ -58,7 +58,9 @@ TEST_P(StemBlocks, GiveWhatTheDefinitionSays) {
             stream,
             {images_there, output, weights_there, gradient, {}, weight_gradient, bias_gradient, workspace, choice});
         EXPECT_EQ(test::to_double(output.values(stream)), expected.values);
-        if (pools) EXPECT_EQ(download(stream, choice), pooled.choice);
+        if (pools) {
+          EXPECT_EQ(download(stream, choice), pooled.choice);
+        }
 
         reference::Tensor back = expected;
         for (std::size_t i = 0; i < slopes.size(); ++i)
