@@ -22,7 +22,7 @@ using measure::Repetition;
 struct Options {
   std::vector<std::string> presets{"quick"}, settings;
   std::string device = "auto", data = "auto";
-  std::optional<Precision> precision;
+  ComputeOptions compute;
   std::vector<int> batches, detect_batches{1, 64};
   int steps = 40, warmup = 5;
   double seconds = 0;
@@ -114,7 +114,7 @@ RunConfig configure(const std::string& preset, Device device, const Options& opt
     throw CLI::ValidationError(error.what());
   }
   config.device = to_string(device);
-  if (options.precision) config.precision = *options.precision;
+  options.compute.apply_to(config.precision, config.engines);
   fit_canvas(config.protocol, config.network.input);
   return config;
 }
@@ -138,9 +138,13 @@ class Bench {
     Json ceilings;
     for (const auto& [precision, measured] : ceilings_)
       ceilings[name_of(precision_names, precision)] = to_json(measured);
-    return {{"gridspot", GRIDSPOT_VERSION}, {"device", to_string(device_) + " (" + describe(device_) + ")"},
-            {"glyphs", glyphs_.source},     {"settings", options_.settings},
-            {"ceilings", ceilings},         {"presets", presets},
+    return {{"gridspot", GRIDSPOT_VERSION},
+            {"device", to_string(device_) + " (" + describe(device_) + ")"},
+            {"glyphs", glyphs_.source},
+            {"settings", options_.settings},
+            {"autotune", options_.compute.autotune},
+            {"ceilings", ceilings},
+            {"presets", presets},
             {"peak_memory_mb", peak}};
   }
 
@@ -220,7 +224,7 @@ Command add_bench(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--batch", options->batches, "training batches (default: the preset's)")->check(CLI::PositiveNumber);
   app.add_option("--detect-batch", options->detect_batches, "batches of detection")->check(CLI::PositiveNumber);
-  add_precision(app, options->precision);
+  add_compute_options(app, options->compute);
   app.add_option("--set", options->settings,
                  "one setting of config.json of each preset, e.g. training_set.max_glyphs=20 (may be repeated)")
       ->allow_extra_args(false);

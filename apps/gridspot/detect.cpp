@@ -18,7 +18,7 @@ struct Options {
   std::vector<std::filesystem::path> images;
   std::string device = "auto";
   DetectionSettings settings;
-  std::optional<Precision> precision;
+  ComputeOptions compute;
   bool invert = false, json = false;
 };
 
@@ -138,7 +138,7 @@ int detect(const Options& options) {
   const Model model = load_model(options.model);
   DetectionSettings settings = options.settings;
   settings.threads = available_processors();
-  settings.precision = options.precision.value_or(settings.precision);
+  options.compute.apply_to(settings.precision, settings.engines);
   ImageDetector detector(model, parse_device(options.device), settings);
   if (!options.save.empty()) std::filesystem::create_directories(options.save);
   DrawnNames names(options.save);
@@ -198,7 +198,7 @@ Command add_detect(CLI::App& app) {
   app.add_option("--capacity", options->settings.capacity, "detections an image, those with the highest scores")
       ->check(CLI::Range(1, max_nms_slots))
       ->capture_default_str();
-  add_precision(app, options->precision);
+  add_compute_options(app, options->compute);
   app.add_flag("--class-agnostic", options->settings.class_agnostic, "suppress across classes");
   app.add_flag("--invert", options->invert, "for dark objects on a light ground");
   app.add_option("--device", options->device, "auto, cpu, cuda, cuda:N")

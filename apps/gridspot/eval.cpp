@@ -17,7 +17,7 @@ struct Options {
   std::string protocol, dataset, data = "auto", device = "auto";
   std::vector<std::string> settings;
   EvaluationSettings evaluation;
-  std::optional<Precision> precision;
+  ComputeOptions compute;
   int threads = 0;
   bool json = false, strict = false;
 };
@@ -38,7 +38,9 @@ int eval_model(const Options& options) {
           "--coco-out: " + options.model.string() + " is a classifier, it finds no boxes");
   const RunConfig trained = config_of(model);
   EvaluationSettings settings = options.evaluation;
-  settings.detection.precision = options.precision.value_or(trained.precision);
+  settings.detection.precision = trained.precision;
+  settings.detection.engines = trained.engines;
+  options.compute.apply_to(settings.detection.precision, settings.detection.engines);
   const Device device = parse_device(options.device);
   const TestData data = test_data(options, model, trained, device);
   const StopSignals signals;
@@ -88,7 +90,7 @@ Command add_eval(CLI::App& app) {
   app.add_option("--capacity", evaluation.detection.capacity, "detections an image, those with the highest scores")
       ->check(CLI::Range(1, max_nms_slots))
       ->capture_default_str();
-  add_precision(app, options->precision);
+  add_compute_options(app, options->compute);
   app.add_option("--data", options->data, "glyphs: auto, builtin, mnist, fashion-mnist or a folder")
       ->capture_default_str();
   app.add_option("--dataset", options->dataset,

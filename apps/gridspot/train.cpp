@@ -30,7 +30,7 @@ struct Options {
   std::filesystem::path out, resume;
   int threads = 0, devices = 1;
   std::uint64_t steps_per_launch = 1;
-  std::optional<Precision> precision;
+  ComputeOptions compute;
   bool overwrite = false, json = false, plan = false, tensorboard = false, strict = false;
 };
 
@@ -59,7 +59,8 @@ RunConfig configure(const CLI::App& app, const Options& options) {
   } catch (const InvalidInput& error) {
     throw CLI::ValidationError(error.what());
   }
-  if (options.precision) config.precision = config.evaluation.detection.precision = *options.precision;
+  options.compute.apply_to(config.precision, config.engines);
+  options.compute.apply_to(config.evaluation.detection.precision, config.evaluation.detection.engines);
   if (options.steps > 0) config.steps = options.steps;
   if (options.devices > 1 && config.shards == 0) config.shards = options.devices;
   if (config.backbone.frozen_epochs > 0 && config.backbone.file.empty())
@@ -207,7 +208,7 @@ void add_common_options(CLI::App& app, Options& options) {
       ->allow_extra_args(false);
   app.add_option("--out", options.out, "the run's folder (default: a new one in runs/)");
   app.add_option("--threads", options.threads, "processors to use (does not change the result)");
-  add_precision(app, options.precision);
+  add_compute_options(app, options.compute);
   app.add_option("--devices", options.devices,
                  "train on so many GPUs, --device and those that follow it; the number of shards must be a multiple "
                  "(does not change the result)")

@@ -7,17 +7,25 @@
 
 namespace gridspot::app {
 
-void add_precision(CLI::App& app, std::optional<Precision>& precision) {
+void ComputeOptions::apply_to(Precision& its_precision, EngineSettings& its_engines) const {
+  its_precision = precision.value_or(its_precision);
+  its_engines.autotune = its_engines.autotune || autotune;
+}
+
+void add_compute_options(CLI::App& app, ComputeOptions& options) {
   std::vector<std::string> names;
   for (const auto& each : precision_names) names.emplace_back(each.name);
   app.add_option_function<std::string>(
          "--precision",
-         [&precision](const std::string& asked) {
+         [&options](const std::string& asked) {
            for (const auto& each : precision_names)
-             if (each.name == asked) precision = each.value;
+             if (each.name == asked) options.precision = each.value;
          },
          "of activations and products: fp32, tf32 or bf16; sums, weights and the loss are fp32 always")
       ->check(CLI::IsMember(names));
+  app.add_flag("--autotune", options.autotune,
+               "on CUDA, measure cuDNN's and cuBLASLt's engines, once for each layer's shape; the fastest are kept in "
+               "the user's cache, in gridspot/engines.json");
 }
 
 void check_network_name(const std::string& preset_or_path) {

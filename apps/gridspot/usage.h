@@ -41,8 +41,16 @@ CLI::Option* add_choice(CLI::App& app, const std::string& name, Enum& value,
       ->check(CLI::IsMember(names));
 }
 
-/// --precision fp32|tf32|bf16.
-void add_precision(CLI::App& app, std::optional<Precision>& precision);
+/// How networks are computed, as far as the command line says.
+struct ComputeOptions {
+  std::optional<Precision> precision;
+  bool autotune = false;
+
+  void apply_to(Precision& its_precision, EngineSettings& its_engines) const;
+};
+
+/// --precision fp32|tf32|bf16 and --autotune.
+void add_compute_options(CLI::App& app, ComputeOptions& options);
 
 /// For accepted_by: a preset's name, or a file (whose content is not looked at).
 void check_network_name(const std::string& preset_or_path);

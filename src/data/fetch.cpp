@@ -9,6 +9,7 @@
 #include "gridspot/error.h"
 #include "io/atomic_file.h"
 #include "io/sha256.h"
+#include "io/user_cache.h"
 
 namespace gridspot {
 namespace {

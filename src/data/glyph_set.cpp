@@ -11,6 +11,7 @@
 #include "data/idx.h"
 #include "gridspot/error.h"
 #include "io/atomic_file.h"
+#include "io/user_cache.h"
 
 namespace gridspot {
 namespace {
@@ -188,14 +189,6 @@ std::pair<GlyphSet, GlyphSet> hold_out(const GlyphSet& glyphs, double share) {
                                                         " glyphs a share of " + std::to_string(share) +
                                                         " of each class cannot be held out");
   return {std::move(kept), std::move(held_out)};
-}
-
-fs::path user_cache_folder() {
-  const char* cache = std::getenv("XDG_CACHE_HOME");
-  if (cache != nullptr && fs::path(cache).is_absolute()) return fs::path(cache) / "gridspot";
-  const char* home = std::getenv("HOME");
-  if (home != nullptr && *home != 0) return fs::path(home) / ".cache" / "gridspot";
-  return {};
 }
 
 std::vector<fs::path> data_folders() {

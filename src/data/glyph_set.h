@@ -47,7 +47,4 @@ GlyphSet load_glyphs(const std::string& source, Split split);
 /// each of them X, a data set is `X/<name>` or X itself.
 std::vector<std::filesystem::path> data_folders();
 
-/// gridspot's folder in $XDG_CACHE_HOME or ~/.cache; empty when neither variable is set.
-std::filesystem::path user_cache_folder();
-
 }  // namespace gridspot

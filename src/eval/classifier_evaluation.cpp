@@ -16,12 +16,15 @@ struct BatchResult {
 
 class Worker {
  public:
-  Worker(const Network& network, Device device, const TestCanvases& canvases, const std::vector<float>& weights)
+  Worker(const Network& network, Device device, const TestCanvases& canvases, const std::vector<float>& weights,
+         const ClassifierSettings& settings)
       : head_(network.spec().detector),
         stream_(device),
-        feed_(make_test_feed(device, canvases, {network.spec().mean, network.spec().deviation})),
-        executor_(network, device, canvases_at_once, {.training = false}),
-        weights_(upload(stream_, weights)),
+        feed_(make_test_feed(device, canvases, {network.spec().mean, network.spec().deviation},
+                             activation_dtype(settings.precision))),
+        executor_(network, device, canvases_at_once,
+                  {.training = false, .engines = settings.engines, .precision = settings.precision}),
+        weights_(stream_, weights, settings.precision),
         unplaced_(device, canvases_at_once),
         step_(upload(stream_, std::vector<std::uint64_t>{0})) {}
 
@@ -54,7 +57,7 @@ class Worker {
   Stream stream_;
   std::unique_ptr<CanvasFeed> feed_;
   NetworkExecutor executor_;
-  Buffer<float> weights_;
+  DeviceWeights weights_;
   Buffer<std::int32_t> unplaced_;
   Buffer<std::uint64_t> step_;
 };
@@ -104,16 +107,16 @@ double ClassifierEvaluation::micro_f1() const {
 }
 
 ClassifierEvaluation evaluate_classifier(const NetworkSpec& spec, const std::vector<float>& weights, Device device,
-                                         const TestCanvases& canvases, int count, int threads,
+                                         const TestCanvases& canvases, const ClassifierSettings& settings, int threads,
                                          const std::atomic<int>* stop_signal) {
   require(spec.detector.classifies_only(), "network '" + spec.name + "' is no classifier");
   require(spec.detector.cells == 1 || spec.detector.class_loss == ClassLoss::multi_label,
           "network '" + spec.name + "' finds one class in each of several cells, which no measure here is for");
   require_fit(canvases, spec);
   const Network network(spec);
-  if (canvases.store) count = canvases.store->view().count;
+  const int count = canvases.store ? canvases.store->view().count : settings.count;
   const auto batches = run_batches<BatchResult>(device, count, threads, stop_signal, [&] {
-    return std::make_unique<Worker>(network, device, canvases, weights);
+    return std::make_unique<Worker>(network, device, canvases, weights, settings);
   });
   ClassifierEvaluation result;
   result.multi_label = spec.detector.class_loss == ClassLoss::multi_label;

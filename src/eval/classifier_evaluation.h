@@ -7,6 +7,7 @@
 
 #include "eval/test_canvases.h"
 #include "io/json.h"
+#include "nn/block.h"
 
 namespace gridspot {
 
@@ -36,13 +37,19 @@ struct ClassifierEvaluation {
   [[nodiscard]] double micro_f1() const;  ///< of the counts of all classes
 };
 
+struct ClassifierSettings {
+  int count = 1000;  ///< of composed canvases
+  Precision precision = Precision::tf32;
+  EngineSettings engines;
+};
+
 /// weights: the network's flat buffer. Composed canvases 0 ... count - 1, or the whole fixed set; does not depend on
 /// `threads` (0: one for each processor; CUDA uses two). A `stop_signal` that is not 0 ends it early. Throws
 /// InvalidInput where network and canvases do not fit together, the network is no classifier, or one of several cells
 /// without multi-label, or a canvas of a network that finds one class shows none or several.
 ClassifierEvaluation evaluate_classifier(const NetworkSpec& network, const std::vector<float>& weights, Device device,
-                                         const TestCanvases& canvases, int count, int threads = 0,
-                                         const std::atomic<int>* stop_signal = nullptr);
+                                         const TestCanvases& canvases, const ClassifierSettings& settings,
+                                         int threads = 0, const std::atomic<int>* stop_signal = nullptr);
 
 /// Keys: task ("digits", "canvases" or "cells"), canvases, accuracy or exact_match, macro_F1, micro_F1 (multi-label),
 /// per_class (name, present, found, precision, recall, F1) and confusion_matrix (one class).

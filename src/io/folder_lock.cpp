@@ -11,10 +11,14 @@
 
 namespace gridspot {
 
-FolderLock::FolderLock(const std::filesystem::path& folder)
+FolderLock::FolderLock(const std::filesystem::path& folder, IfHeld if_held)
     : file_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
   if (file_ < 0) throw IoError(folder.string() + ": cannot open: " + std::generic_category().message(errno));
-  if (::flock(file_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+  const int operation = if_held == IfHeld::wait ? LOCK_EX : LOCK_EX | LOCK_NB;
+  int result = 0;
+  do result = ::flock(file_, operation);
+  while (result != 0 && errno == EINTR);
+  if (result == 0 || errno != EWOULDBLOCK) return;
   ::close(file_);
   throw InvalidInput(folder.string() + " is in use by another process");
 }

@@ -4,12 +4,13 @@
 
 namespace gridspot {
 
-/// Holds a folder from construction to destruction; a process that ends in any way lets go of it. No file is written.
-/// Where the file system knows no locks the folder is not guarded.
+/// Holds a folder from construction to destruction, against other threads too; a process that ends in any way lets go
+/// of it. No file is written. Where the file system knows no locks the folder is not guarded.
 class FolderLock {
  public:
-  /// Throws InvalidInput when the folder is held already, IoError when it cannot be opened.
-  explicit FolderLock(const std::filesystem::path& folder);
+  enum class IfHeld { fail, wait };
+  /// Throws InvalidInput when the folder is held already and the lock is not to wait, IoError when it cannot be opened.
+  explicit FolderLock(const std::filesystem::path& folder, IfHeld if_held = IfHeld::fail);
   FolderLock(const FolderLock&) = delete;
   FolderLock& operator=(const FolderLock&) = delete;
   ~FolderLock();

@@ -26,7 +26,11 @@ Candidates choose_candidates(const RunConfig& config, const Network& network, St
                              const NetworkWeights& weights, DeviceSpan<const float> input) {
   const int slots = network.spec().detector.slots();
   Detector all(network, stream.device(), batch,
-               {.score_threshold = 0, .nms_threshold = 1, .capacity = slots, .precision = config.precision});
+               {.score_threshold = 0,
+                .nms_threshold = 1,
+                .capacity = slots,
+                .precision = config.precision,
+                .engines = config.engines});
   const DetectionsView found = all.run(stream, weights, input);
   auto scores = download(stream, DeviceSpan<const float>(found.scores, std::size_t(batch) * slots));
   std::sort(scores.begin(), scores.end(), std::greater<>());
@@ -63,7 +67,10 @@ Json bench_detection(const RunConfig& asked, const GlyphSet& glyphs, int batch, 
   const int threads = options.trainer.threads > 0 ? options.trainer.threads : available_processors();
   const Candidates candidates = choose_candidates(config, network, stream, batch, weights, inputs[0]);
   Detector detector(network, device, batch,
-                    {.score_threshold = candidates.score_threshold, .precision = config.precision, .threads = threads});
+                    {.score_threshold = candidates.score_threshold,
+                     .precision = config.precision,
+                     .engines = config.engines,
+                     .threads = threads});
   std::vector<ReplayedWork> calls(sets);
   std::size_t next = 0;
   const auto run = [&] {

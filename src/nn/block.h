@@ -34,6 +34,12 @@ constexpr DType activation_dtype(Precision precision) {
   return precision == Precision::bf16 ? DType::bfloat16 : DType::float32;
 }
 
+/// Which engines cuDNN and cuBLASLt compute with; the CPU has one for each task.
+struct EngineSettings {
+  bool deterministic = true;  ///< only engines that give the same bits on every run on the same device
+  bool autotune = false;      ///< measure what the libraries propose, once (engine_cache.h); else their first proposal
+};
+
 /// input: batch x height x width x input_channels; weights [filters, size, size, input_channels]; bias [filters];
 /// output: batch x output_height x output_width x filters. Zeros pad every side by `padding`.
 struct ConvolutionShape {
@@ -52,7 +58,8 @@ struct BlockOptions {
   bool training = true;        ///< backward will be called
   bool input_gradient = true;  ///< backward writes the gradient of the input; the first layer needs none
   bool masks_gradient = true;  ///< else output_gradient is already that before the activation
-  bool deterministic = true;   ///< the same bits on every run on the same device
+  Activation input_activation = Activation::none;  ///< what gave the input; see Block::masks_input_gradient()
+  EngineSettings engines;
   Precision precision = Precision::tf32;
   int threads = 1;            ///< of the CPU, for one forward call; training has one
   bool float_output = false;  ///< the output is float32 under bf16 too, its gradient is not; without an activation only
@@ -92,6 +99,10 @@ class Block {
   };
   /// Writes every element of the three gradients.
   virtual void backward(Stream& stream, const Backward& arguments) = 0;
+
+  /// Whether the input gradient that backward writes is already that before BlockOptions::input_activation, which a
+  /// library may take along where it is free.
+  [[nodiscard]] virtual bool masks_input_gradient() const { return false; }
 
   /// What both calls need in `workspace`, which is aligned to 64 bytes (256 on CUDA) and holds nothing between calls.
   [[nodiscard]] virtual std::size_t workspace_bytes() const = 0;

@@ -4,18 +4,23 @@
 
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
 #include <array>
+#include <functional>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <unordered_map>
 #include <utility>
 
 #include "device/stream.h"
 #include "gridspot/error.h"
+#include "nn/autotune.h"
 #include "nn/block_libraries.h"
 #include "nn/conv_graphs.h"
 #include "nn/cuda_block.h"
+#include "nn/engine_cache.h"
 #include "nn/stem_block.h"
 
 namespace gridspot::cuda {
@@ -86,6 +91,7 @@ class ConvolutionPass : public Pass {
     pointers_[first_operand] = const_cast<void*>(operands.first);
     pointers_[second_operand] = const_cast<void*>(operands.second);
     pointers_[bias_operand] = const_cast<float*>(operands.bias);
+    pointers_[input_operand] = const_cast<void*>(operands.input);
     pointers_[result_operand] = operands.result;
     check(graph_->execute(handle, pointers_, operands.workspace), name_, object_);
   }
@@ -101,10 +107,19 @@ class ConvolutionPass : public Pass {
   std::size_t workspace_bytes_ = 0;
 };
 
+DType dtype_of(const Tensor& tensor) {
+  return tensor->get_data_type() == frontend::DataType_t::FLOAT ? DType::float32 : DType::bfloat16;
+}
+
+std::int64_t product(const Dimensions& dimensions) {
+  return std::accumulate(dimensions.begin(), dimensions.end(), std::int64_t(1), std::multiplies<>());
+}
+
 /// What to plan for: a device that is there, or the description of one.
 struct Target {
   std::shared_ptr<Handle> handle;
   std::shared_ptr<const frontend::DeviceProperties> properties;
+  std::string name;
 };
 
 /// Finds engines for the graphs of one block.
@@ -112,8 +127,10 @@ class Planner {
  public:
   Planner(Target target, const ConvolutionShape& shape, const BlockOptions& options)
       : object_(describe(shape)), options_(options), target_(std::move(target)) {
+    if (options.engines.autotune)
+      cache_ = EngineCache::of_user(target_.name + ", cuDNN " + std::to_string(cudnnGetVersion()));
     for (const Dimensions& d : {input_dimensions(shape), weight_dimensions(shape), output_dimensions(shape)})
-      tensor_bytes_ += d[0] * d[1] * d[2] * d[3] * std::int64_t(size_of(options.dtype()));
+      tensor_bytes_ += product(d) * std::int64_t(size_of(options.dtype()));
   }
 
   /// The pass with the engine that cuDNN holds to be the fastest; null, with the reason kept, where it has none.
@@ -144,14 +161,14 @@ class Planner {
 
  private:
   std::unique_ptr<Pass> attempt(PassGraph pass, frontend::HeurMode_t mode) {
-    const frontend::error_t error = plan(*pass.graph, mode);
+    const frontend::error_t error = plan(pass, mode);
     if (error.is_good()) return accept(std::move(pass));
     refusals_ += "; " + std::string(pass.name) + ": " + error.err_msg;
     return nullptr;
   }
 
   std::unique_ptr<Pass> accept(PassGraph pass) {
-    PlannedPass planned{.graph = pass.name, .engine = {}};
+    PlannedPass planned{.graph = pass.name, .engine = {}, .proposed = engines_of(pass)};
     check(pass.graph->get_plan_name(planned.engine), pass.name, object_);
     auto result = std::make_unique<ConvolutionPass>(target_.handle, object_, std::move(pass));
     planned.workspace_bytes = result->workspace_bytes();
@@ -159,18 +176,68 @@ class Planner {
     return result;
   }
 
-  frontend::error_t plan(Graph& graph, frontend::HeurMode_t mode) {
+  frontend::error_t plan(const PassGraph& pass, frontend::HeurMode_t mode) {
+    Graph& graph = *pass.graph;
     try {
       if (target_.properties) graph.set_device_properties(target_.properties);
       frontend::error_t error = graph.validate();
       if (error.is_good()) error = graph.build_operation_graph(target_.handle ? target_.handle->get() : nullptr);
       if (error.is_good()) error = graph.create_execution_plans({mode});
       if (error.is_good()) deselect(graph, mode);
-      if (error.is_good()) error = graph.build_plans(frontend::BuildPlanPolicy_t::HEURISTICS_CHOICE);
-      return error;
+      if (error.is_bad()) return error;
+      if (cache_ && mode == frontend::HeurMode_t::A)
+        if (const auto engine = fastest_engine(pass)) return graph.build_plan_at_index(*engine);
+      return graph.build_plans(frontend::BuildPlanPolicy_t::HEURISTICS_CHOICE);
     } catch (const frontend::cudnnException& error) {
       return {frontend::error_code_t::CUDNN_BACKEND_API_FAILED, error.what()};
     }
+  }
+
+  [[nodiscard]] std::vector<std::string> engines_of(const PassGraph& pass) const {
+    std::vector<std::string> engines(static_cast<std::size_t>(pass.graph->get_execution_plan_count()));
+    for (std::size_t i = 0; i < engines.size(); ++i)
+      check(pass.graph->get_plan_name_at_index(static_cast<std::int64_t>(i), engines[i]), pass.name, object_);
+    return engines;
+  }
+
+  /// Index of the engine to build; none where nothing was measured before and there is no device to measure on, or
+  /// where none can be built.
+  std::optional<std::int64_t> fastest_engine(const PassGraph& pass) {
+    const auto engines = engines_of(pass);
+    const std::string task = engine_task(options_.precision, options_.engines, pass.name, object_);
+    if (const auto kept = cache_->find(task, engines)) return *kept;
+    if (!target_.handle) return std::nullopt;
+    const auto candidates = build_candidates(*pass.graph);
+    if (candidates.empty()) return std::nullopt;
+    return static_cast<std::int64_t>(
+        cache_->choose(task, engines, [&] { return std::size_t(candidates[measure(pass, candidates)]); }));
+  }
+
+  /// Indices of the first engines that can be built.
+  static std::vector<std::int64_t> build_candidates(Graph& graph) {
+    constexpr std::size_t most = 8;
+    std::vector<std::int64_t> candidates;
+    for (std::int64_t i = 0; i < graph.get_execution_plan_count() && candidates.size() < most; ++i)
+      if (graph.build_plan_at_index(i).is_good()) candidates.push_back(i);
+    return candidates;
+  }
+
+  /// Which of the candidates is the fastest, on tensors of its own.
+  std::size_t measure(const PassGraph& pass, const std::vector<std::int64_t>& candidates) const {
+    Stream stream(target_.handle->device());
+    const Handle handle(target_.handle->device());  // of its own: a handle remembers its stream
+    check(cudnnSetStream(handle.get(), static_cast<cudaStream_t>(stream.native())), "cudnnSetStream", object_);
+    TrialTensors tensors(stream);
+    std::unordered_map<std::int64_t, void*> pointers;
+    for (const Tensor& tensor : pass.tensors)
+      pointers[tensor->get_uid()] = tensors.add(product(tensor->get_dim()) * size_of(dtype_of(tensor)));
+    std::int64_t workspace_bytes = 0;
+    for (const std::int64_t candidate : candidates)
+      workspace_bytes = std::max(workspace_bytes, pass.graph->get_workspace_size_plan_at_index(candidate));
+    void* workspace = tensors.add(static_cast<std::size_t>(workspace_bytes));
+    return fastest(stream, candidates.size(), [&](std::size_t i) {
+      check(pass.graph->execute_plan_at_index(handle.get(), pointers, workspace, candidates[i]), pass.name, object_);
+    });
   }
 
   void deselect(Graph& graph, frontend::HeurMode_t mode) const {
@@ -183,7 +250,7 @@ class Planner {
     if (options_.precision != Precision::tf32)
       unwanted.insert(unwanted.end(), {Note::FFT, Note::WINOGRAD, Note::WINOGRAD_TILE_4x4, Note::WINOGRAD_TILE_6x6,
                                        Note::WINOGRAD_TILE_13x13});
-    if (options_.deterministic) unwanted.push_back(Note::NONDETERMINISTIC);
+    if (options_.engines.deterministic) unwanted.push_back(Note::NONDETERMINISTIC);
     graph.deselect_numeric_notes(unwanted);
     // Faster engines that lay out everything anew are not worth more than a few copies of the block's tensors.
     constexpr std::int64_t least_limit = std::int64_t(64) << 20;
@@ -195,6 +262,7 @@ class Planner {
   Target target_;
   std::int64_t tensor_bytes_ = 0;
   std::string refusals_;
+  std::optional<EngineCache> cache_;  ///< where engines are autotuned
   std::vector<PlannedPass> planned_;
 };
 
@@ -219,8 +287,11 @@ Passes plan_passes(Planner& planner, const ConvolutionShape& shape, Activation a
   else if (!passes.fused)
     passes.forward = planner.any([&] { return forward(types); });
   if (options.training) passes.backward_weights = planner.widening(backward_weights, types, extents.weights);
-  if (options.training && options.input_gradient)
-    passes.backward_data = planner.any([&] { return backward_data_graph(shape, types); });
+  if (!options.training || !options.input_gradient) return passes;
+  if (options.input_activation != Activation::none)
+    passes.backward_data = planner.best(fused_backward_data_graph(shape, options.input_activation, types));
+  passes.masks_input_gradient = passes.backward_data != nullptr;
+  if (!passes.backward_data) passes.backward_data = planner.any([&] { return backward_data_graph(shape, types); });
   return passes;
 }
 
@@ -248,22 +319,23 @@ std::vector<GraphResult> validate_convolution_graphs(const ConvolutionShape& sha
   passes.push_back(plain_forward_graph(shape, types));
   passes.push_back(backward_weights_graph(shape, types));
   passes.push_back(backward_data_graph(shape, types));
+  if (options.input_activation != Activation::none)
+    passes.push_back(fused_backward_data_graph(shape, options.input_activation, types));
   std::vector<GraphResult> results;
   for (const PassGraph& pass : passes) {
     check(pass.graph->validate(), pass.name, describe(shape));
-    const bool is_float = pass.result->get_data_type() == frontend::DataType_t::FLOAT;
-    results.push_back(
-        {pass.name, pass.result->get_dim(), pass.result->get_stride(), is_float ? DType::float32 : DType::bfloat16});
+    results.push_back({pass.name, pass.result()->get_dim(), pass.result()->get_stride(), dtype_of(pass.result())});
   }
   return results;
 }
 
-std::vector<PlannedPass> plan_convolution_without_device(const std::string& description, const ConvolutionShape& shape,
-                                                         Activation activation, const BlockOptions& options) {
+std::vector<PlannedPass> plan_convolution_without_device(const std::string& gpu, const std::string& description,
+                                                         const ConvolutionShape& shape, Activation activation,
+                                                         const BlockOptions& options) {
   auto properties = std::make_shared<frontend::DeviceProperties>();
   const auto error = properties->deserialize({description.begin(), description.end()});
   require(error.is_good(), "cuDNN does not take the description of a device: " + error.err_msg);
-  Planner planner({nullptr, std::move(properties)}, shape, options);
+  Planner planner({nullptr, std::move(properties), gpu}, shape, options);
   plan_passes(planner, shape, activation, options);
   return planner.planned();
 }
@@ -275,7 +347,7 @@ std::unique_ptr<Block> make_convolution(Device device, const ConvolutionShape& s
     return cuda::make_product(device, *product, activation, options);
   use_device(device);
   if (stem_takes(shape, options)) return make_stem(shape, activation, options);
-  Planner planner({thread_handle(device), nullptr}, shape, options);
+  Planner planner({thread_handle(device), nullptr, describe(device)}, shape, options);
   return std::make_unique<CudaBlock>(device, describe(shape), extents_of(shape), activation, options,
                                      plan_passes(planner, shape, activation, options));
 }

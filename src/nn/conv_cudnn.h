@@ -23,13 +23,15 @@ std::vector<GraphResult> validate_convolution_graphs(const ConvolutionShape& sha
 struct PlannedPass {
   std::string graph, engine;
   std::size_t workspace_bytes = 0;
+  std::vector<std::string> proposed;  ///< the engines that cuDNN named, the best first
 };
 
-/// The passes that make_convolution() would plan on a device that need not be there. `description` is cuDNN's own JSON
-/// of a device (CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION). Where the machine has no driver, cuDNN leaves out the
-/// engines that it compiles at run time. Throws InvalidInput for a description that this version of cuDNN does not
-/// take.
-std::vector<PlannedPass> plan_convolution_without_device(const std::string& description, const ConvolutionShape& shape,
-                                                         Activation activation, const BlockOptions& options);
+/// The passes that make_convolution() would plan on a device that need not be there. `gpu` is its name; `description`
+/// is cuDNN's own JSON of a device (CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION). Where the machine has no driver, cuDNN
+/// leaves out the engines that it compiles at run time. Throws InvalidInput for a description that this version of
+/// cuDNN does not take.
+std::vector<PlannedPass> plan_convolution_without_device(const std::string& gpu, const std::string& description,
+                                                         const ConvolutionShape& shape, Activation activation,
+                                                         const BlockOptions& options);
 
 }  // namespace gridspot::cuda

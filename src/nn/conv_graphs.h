@@ -3,7 +3,8 @@
 // alone.
 //
 // A block has a graph for each pass: forward (convolution + bias + activation fused into one, or the convolution alone
-// where cuDNN has no good engine for the three), the gradient of the weights and the gradient of the input.
+// where cuDNN has no good engine for the three), the gradient of the weights and the gradient of the input (that before
+// the activation that gave the input, where cuDNN has a good engine for the two).
 // cudnn-frontend names dimensions in the order N, C, H, W; channels-last lies in the strides alone.
 #define CUDNN_FRONTEND_SKIP_JSON_LIB
 #include <cudnn_frontend.h>
@@ -23,7 +24,7 @@ using Tensor = std::shared_ptr<frontend::graph::Tensor_attributes>;
 using Dimensions = std::vector<std::int64_t>;
 
 /// The operands of Pass::run() as the graphs know them.
-enum Operand : std::int64_t { first_operand = 1, second_operand, bias_operand, result_operand };
+enum Operand : std::int64_t { first_operand = 1, second_operand, bias_operand, input_operand, result_operand };
 
 /// The dtypes of a block's tensors. Its bias is float32.
 struct TensorTypes {
@@ -42,11 +43,12 @@ struct TensorTypes {
   }
 };
 
-/// A graph with the tensor that it writes.
+/// A graph with the tensors that it reads and writes; `result` is the last of them.
 struct PassGraph {
   const char* name;
   std::unique_ptr<Graph> graph;
-  Tensor result;
+  std::vector<Tensor> tensors;
+  [[nodiscard]] const Tensor& result() const { return tensors.back(); }
 };
 
 inline Dimensions input_dimensions(const ConvolutionShape& s) { return {s.batch, s.input_channels, s.height, s.width}; }
@@ -62,20 +64,20 @@ inline PassGraph empty_graph(const char* name, TensorTypes types) {
       .set_io_data_type(types.operand)
       .set_intermediate_data_type(frontend::DataType_t::FLOAT)
       .set_compute_data_type(frontend::DataType_t::FLOAT);
-  return {name, std::move(graph), nullptr};
+  return {name, std::move(graph), {}};
 }
 
-inline Tensor add_tensor(Graph& graph, Operand operand, const char* name, const Dimensions& dimensions) {
-  return graph.tensor(frontend::graph::Tensor_attributes()
-                          .set_name(name)
-                          .set_uid(operand)
-                          .set_dim(dimensions)
-                          .set_stride(channels_last(dimensions)));
+inline Tensor add_tensor(PassGraph& pass, Operand operand, const char* name, const Dimensions& dimensions) {
+  return pass.tensors.emplace_back(pass.graph->tensor(frontend::graph::Tensor_attributes()
+                                                          .set_name(name)
+                                                          .set_uid(operand)
+                                                          .set_dim(dimensions)
+                                                          .set_stride(channels_last(dimensions))));
 }
 
 inline void set_result(PassGraph& pass, Tensor tensor, frontend::DataType_t type) {
   tensor->set_output(true).set_uid(result_operand).set_data_type(type);
-  pass.result = std::move(tensor);
+  pass.tensors.push_back(std::move(tensor));
 }
 
 /// The same for all three attributes of convolutions.
@@ -86,15 +88,15 @@ Attributes convolution_attributes(const ConvolutionShape& shape) {
   return attributes;
 }
 
-inline Tensor add_convolution(Graph& graph, const ConvolutionShape& shape) {
-  const Tensor input = add_tensor(graph, first_operand, "input", input_dimensions(shape));
-  const Tensor weights = add_tensor(graph, second_operand, "weights", weight_dimensions(shape));
-  return graph.conv_fprop(input, weights, convolution_attributes<frontend::graph::Conv_fprop_attributes>(shape));
+inline Tensor add_convolution(PassGraph& pass, const ConvolutionShape& shape) {
+  const Tensor input = add_tensor(pass, first_operand, "input", input_dimensions(shape));
+  const Tensor weights = add_tensor(pass, second_operand, "weights", weight_dimensions(shape));
+  return pass.graph->conv_fprop(input, weights, convolution_attributes<frontend::graph::Conv_fprop_attributes>(shape));
 }
 
 inline PassGraph plain_forward_graph(const ConvolutionShape& shape, TensorTypes types) {
   PassGraph pass = empty_graph("forward", types);
-  set_result(pass, add_convolution(*pass.graph, shape), types.output);
+  set_result(pass, add_convolution(pass, shape), types.output);
   return pass;
 }
 
@@ -102,8 +104,8 @@ inline PassGraph fused_forward_graph(const ConvolutionShape& shape, Activation a
   using frontend::PointwiseMode_t;
   using frontend::graph::Pointwise_attributes;
   PassGraph pass = empty_graph("fused forward", types);
-  Tensor value = add_convolution(*pass.graph, shape);
-  const Tensor bias = add_tensor(*pass.graph, bias_operand, "bias", {1, shape.filters, 1, 1});
+  Tensor value = add_convolution(pass, shape);
+  const Tensor bias = add_tensor(pass, bias_operand, "bias", {1, shape.filters, 1, 1});
   bias->set_data_type(frontend::DataType_t::FLOAT);
   value = pass.graph->pointwise(value, bias, Pointwise_attributes().set_mode(PointwiseMode_t::ADD));
   if (activation != Activation::none) {
@@ -117,8 +119,8 @@ inline PassGraph fused_forward_graph(const ConvolutionShape& shape, Activation a
 
 inline PassGraph backward_weights_graph(const ConvolutionShape& shape, TensorTypes types) {
   PassGraph pass = empty_graph("backward weights", types);
-  const Tensor input = add_tensor(*pass.graph, first_operand, "input", input_dimensions(shape));
-  const Tensor gradient = add_tensor(*pass.graph, second_operand, "output gradient", output_dimensions(shape));
+  const Tensor input = add_tensor(pass, first_operand, "input", input_dimensions(shape));
+  const Tensor gradient = add_tensor(pass, second_operand, "output gradient", output_dimensions(shape));
   const Tensor result =
       pass.graph->conv_wgrad(gradient, input, convolution_attributes<frontend::graph::Conv_wgrad_attributes>(shape));
   result->set_dim(weight_dimensions(shape));
@@ -126,13 +128,32 @@ inline PassGraph backward_weights_graph(const ConvolutionShape& shape, TensorTyp
   return pass;
 }
 
-inline PassGraph backward_data_graph(const ConvolutionShape& shape, TensorTypes types) {
-  PassGraph pass = empty_graph("backward data", types);
-  const Tensor gradient = add_tensor(*pass.graph, first_operand, "output gradient", output_dimensions(shape));
-  const Tensor weights = add_tensor(*pass.graph, second_operand, "weights", weight_dimensions(shape));
-  const Tensor result =
+inline Tensor add_backward_data(PassGraph& pass, const ConvolutionShape& shape) {
+  const Tensor gradient = add_tensor(pass, first_operand, "output gradient", output_dimensions(shape));
+  const Tensor weights = add_tensor(pass, second_operand, "weights", weight_dimensions(shape));
+  Tensor result =
       pass.graph->conv_dgrad(gradient, weights, convolution_attributes<frontend::graph::Conv_dgrad_attributes>(shape));
   result->set_dim(input_dimensions(shape));
+  return result;
+}
+
+inline PassGraph backward_data_graph(const ConvolutionShape& shape, TensorTypes types) {
+  PassGraph pass = empty_graph("backward data", types);
+  set_result(pass, add_backward_data(pass, shape), types.operand);
+  return pass;
+}
+
+/// The gradient before the activation that gave the input. The input, an output of that activation, has the sign of
+/// what went into it.
+inline PassGraph fused_backward_data_graph(const ConvolutionShape& shape, Activation input_activation,
+                                           TensorTypes types) {
+  using frontend::PointwiseMode_t;
+  PassGraph pass = empty_graph("fused backward data", types);
+  const Tensor gradient = add_backward_data(pass, shape);
+  const Tensor input = add_tensor(pass, input_operand, "input", input_dimensions(shape));
+  auto derive = frontend::graph::Pointwise_attributes().set_mode(PointwiseMode_t::RELU_BWD);
+  if (input_activation == Activation::leaky) derive.set_relu_lower_clip_slope(negative_slope(input_activation));
+  const Tensor result = pass.graph->pointwise(gradient, input, derive);
   set_result(pass, result, types.operand);
   return pass;
 }

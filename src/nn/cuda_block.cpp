@@ -145,6 +145,7 @@ void CudaBlock::backward(Stream& stream, const Backward& arguments) {
   if (passes_.backward_data)
     passes_.backward_data->run(stream, {.first = arguments.output_gradient.data,
                                         .second = arguments.weights.data,
+                                        .input = arguments.input.data,
                                         .result = arguments.input_gradient.data,
                                         .workspace = arguments.workspace.data});
 }

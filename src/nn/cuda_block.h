@@ -21,10 +21,11 @@ class Pass {
     const void* first = nullptr;
     const void* second = nullptr;
     const float* bias = nullptr;  ///< of a fused forward pass
+    const void* input = nullptr;  ///< the block's, of a fused backward pass of the data
     void* result = nullptr;
     void* workspace = nullptr;
   };
-  /// Enqueues result = first * second (with bias and activation where they are fused).
+  /// Enqueues result = first * second (with bias, activation or its derivative where they are fused).
   virtual void run(Stream& stream, const Operands& operands) = 0;
   [[nodiscard]] virtual std::size_t workspace_bytes() const = 0;
 };
@@ -36,7 +37,8 @@ std::unique_ptr<Pass> widened(std::unique_ptr<Pass> pass, std::size_t elements);
 /// backward_data: (output gradient, weights) to input gradient. What the options do not ask for is null.
 struct Passes {
   std::unique_ptr<Pass> forward, backward_weights, backward_data;
-  bool fused = false;  ///< forward adds the bias and applies the activation
+  bool fused = false;                 ///< forward adds the bias and applies the activation
+  bool masks_input_gradient = false;  ///< backward_data takes the derivative of BlockOptions::input_activation along
 };
 
 /// Elements of a block's tensors; the output is [rows, channels].
@@ -54,6 +56,7 @@ class CudaBlock : public Block {
 
   void forward(Stream& stream, const Forward& arguments) override;
   void backward(Stream& stream, const Backward& arguments) override;
+  [[nodiscard]] bool masks_input_gradient() const override { return passes_.masks_input_gradient; }
   [[nodiscard]] std::size_t workspace_bytes() const override { return workspace_bytes_; }
 
  private:

@@ -12,6 +12,7 @@ struct DetectionSettings {
   bool class_agnostic = false;
   int capacity = 100;  ///< detections an image
   Precision precision = Precision::tf32;
+  EngineSettings engines;
   int threads = 1;  ///< of the CPU, which share the network's work on one call; the result does not depend on it
 };
 

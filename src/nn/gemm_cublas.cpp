@@ -2,19 +2,24 @@
 // [columns, rows], so each pass computes the transpose of what the block defines and nothing is moved.
 #include <cublasLt.h>
 
+#include <array>
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "device/stream.h"
 #include "gridspot/error.h"
+#include "nn/autotune.h"
 #include "nn/block_libraries.h"
 #include "nn/cuda_block.h"
+#include "nn/engine_cache.h"
 
 namespace gridspot::cuda {
 
 namespace {
 
 constexpr std::size_t most_workspace_bytes = std::size_t(32) << 20;  // what cuBLAS asks for on Hopper
+constexpr int most_candidates = 8;
 constexpr std::uint32_t alignment = 16;  // of the tensors, what CudaBlock checks; that of rows follows from the layouts
 
 void check(cublasStatus_t status, const char* what, const std::string& object) {
@@ -42,6 +47,17 @@ struct Matrix {
   bool transposed = false;
 };
 
+std::size_t bytes_of(const Matrix& matrix) { return std::size_t(matrix.rows) * matrix.columns * size_of(matrix.dtype); }
+
+/// What the passes of one block have in common.
+struct Target {
+  Device device;
+  Handle handle;
+  std::string object;
+  Precision precision;
+  EngineSettings engines;
+};
+
 /// Column-major: result = left * right, with what happens to the result before it is written.
 struct Task {
   Matrix left, right, result;
@@ -54,10 +70,12 @@ class ProductPass : public Pass {
   enum class Left { first, second };
 
   /// Null where cuBLASLt has no algorithm.
-  static std::unique_ptr<ProductPass> plan(const Handle& handle, const std::string& object, const Task& task, Left left,
-                                           Precision precision) {
-    std::unique_ptr<ProductPass> pass(new ProductPass(handle, object, task, left, precision));
-    return pass->choose_algorithm() ? std::move(pass) : nullptr;
+  static std::unique_ptr<ProductPass> plan(const Target& target, const char* name, const Task& task, Left left) {
+    std::unique_ptr<ProductPass> pass(new ProductPass(target, task, left));
+    const auto proposed = pass->propose_algorithms();
+    if (proposed.empty()) return nullptr;
+    pass->use(proposed[target.engines.autotune ? pass->fastest_of(proposed, target, name, task) : 0]);
+    return pass;
   }
 
   void run(Stream& stream, const Operands& operands) override {
@@ -74,9 +92,12 @@ class ProductPass : public Pass {
   [[nodiscard]] std::size_t workspace_bytes() const override { return workspace_bytes_; }
 
  private:
-  ProductPass(const Handle& handle, const std::string& object, const Task& task, Left left, Precision precision)
-      : handle_(handle), object_(object), left_(left), has_bias_(task.epilogue != CUBLASLT_EPILOGUE_DEFAULT) {
-    const auto compute = precision == Precision::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+  ProductPass(const Target& target, const Task& task, Left left)
+      : handle_(target.handle),
+        object_(target.object),
+        left_(left),
+        has_bias_(task.epilogue != CUBLASLT_EPILOGUE_DEFAULT) {
+    const auto compute = target.precision == Precision::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
     check(cublasLtMatmulDescInit(&operation_, compute, CUDA_R_32F), "cublasLtMatmulDescInit", object_);
     set(CUBLASLT_MATMUL_DESC_TRANSA, task.left.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
     set(CUBLASLT_MATMUL_DESC_TRANSB, task.right.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
@@ -103,7 +124,15 @@ class ProductPass : public Pass {
           "cublasLtMatrixLayoutInit", object_);
   }
 
-  bool choose_algorithm() {
+  using Proposal = cublasLtMatmulHeuristicResult_t;
+
+  void use(const Proposal& proposal) {
+    algorithm_ = proposal.algo;
+    workspace_bytes_ = proposal.workspaceSize;
+  }
+
+  /// The best first.
+  std::vector<Proposal> propose_algorithms() {
     cublasLtMatmulPreferenceOpaque_t preference;
     check(cublasLtMatmulPreferenceInit(&preference), "cublasLtMatmulPreferenceInit", object_);
     const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t attribute, const auto& value) {
@@ -115,17 +144,66 @@ class ProductPass : public Pass {
          {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
           CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
       prefer(attribute, alignment);
-    cublasLtMatmulHeuristicResult_t found{};
+    std::vector<Proposal> found(most_candidates);
     int count = 0;
     const cublasStatus_t status =
         cublasLtMatmulAlgoGetHeuristic(handle_.get(), &operation_, &left_layout_, &right_layout_, &result_layout_,
-                                       &result_layout_, &preference, 1, &found, &count);
-    if (status == CUBLAS_STATUS_NOT_SUPPORTED) return false;
+                                       &result_layout_, &preference, most_candidates, found.data(), &count);
+    if (status == CUBLAS_STATUS_NOT_SUPPORTED) return {};
     check(status, "cublasLtMatmulAlgoGetHeuristic", object_);
-    if (count == 0 || found.state != CUBLAS_STATUS_SUCCESS) return false;
-    algorithm_ = found.algo;
-    workspace_bytes_ = found.workspaceSize;
-    return true;
+    found.resize(static_cast<std::size_t>(count));
+    std::erase_if(found, [](const Proposal& proposal) { return proposal.state != CUBLAS_STATUS_SUCCESS; });
+    return found;
+  }
+
+  std::size_t fastest_of(const std::vector<Proposal>& proposed, const Target& target, const char* name,
+                         const Task& task) {
+    std::vector<std::string> engines;
+    for (const Proposal& proposal : proposed) engines.push_back(name_of(proposal.algo));
+    auto cache = EngineCache::of_user(describe(target.device) + ", cuBLASLt " + std::to_string(cublasLtGetVersion()));
+    return cache.choose(engine_task(target.precision, target.engines, name, object_), engines, [&] {
+      Stream stream(target.device);
+      TrialTensors tensors(stream);
+      const void* left = tensors.add(bytes_of(task.left));
+      const void* right = tensors.add(bytes_of(task.right));
+      Operands operands{.first = left_ == Left::first ? left : right,
+                        .second = left_ == Left::first ? right : left,
+                        .bias = static_cast<const float*>(tensors.add(task.result.columns * sizeof(float))),
+                        .result = tensors.add(bytes_of(task.result)),
+                        .workspace = tensors.add(most_workspace_bytes)};
+      return fastest(stream, proposed.size(), [&](std::size_t i) {
+        use(proposed[i]);
+        run(stream, operands);
+      });
+    });
+  }
+
+  void get(const cublasLtMatmulAlgo_t& algorithm, cublasLtMatmulAlgoConfigAttributes_t attribute, void* value,
+           std::size_t size, std::size_t& bytes) const {
+    check(cublasLtMatmulAlgoConfigGetAttribute(&algorithm, attribute, value, size, &bytes),
+          "cublasLtMatmulAlgoConfigGetAttribute", object_);
+  }
+
+  /// "algorithm 66, tile 20, stages 36, ...": what tells the proposals for one product apart.
+  [[nodiscard]] std::string name_of(const cublasLtMatmulAlgo_t& algorithm) const {
+    constexpr std::array attributes{std::pair("algorithm", CUBLASLT_ALGO_CONFIG_ID),
+                                    std::pair("tile", CUBLASLT_ALGO_CONFIG_TILE_ID),
+                                    std::pair("stages", CUBLASLT_ALGO_CONFIG_STAGES_ID),
+                                    std::pair("split", CUBLASLT_ALGO_CONFIG_SPLITK_NUM),
+                                    std::pair("reduction", CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME),
+                                    std::pair("swizzle", CUBLASLT_ALGO_CONFIG_CTA_SWIZZLING),
+                                    std::pair("option", CUBLASLT_ALGO_CONFIG_CUSTOM_OPTION),
+                                    std::pair("inner", CUBLASLT_ALGO_CONFIG_INNER_SHAPE_ID),
+                                    std::pair("cluster", CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID)};
+    std::string name;
+    for (const auto& [key, attribute] : attributes) {
+      std::uint32_t value = 0;
+      std::size_t bytes = 0;  // two or four
+      get(algorithm, attribute, nullptr, 0, bytes);
+      get(algorithm, attribute, &value, bytes, bytes);
+      name += (name.empty() ? "" : ", ") + std::string(key) + ' ' + std::to_string(value);
+    }
+    return name;
   }
 
   Handle handle_;
@@ -151,8 +229,10 @@ std::optional<cublasLtEpilogue_t> fused_epilogue(Activation activation) {
   return std::nullopt;
 }
 
-std::unique_ptr<ProductPass> planned(std::unique_ptr<ProductPass> pass, const char* which, const std::string& object) {
-  if (!pass) throw DeviceError("cuBLASLt has no algorithm for the " + std::string(which) + " pass of the " + object);
+std::unique_ptr<ProductPass> planned(const Target& target, const char* name, const Task& task, ProductPass::Left left) {
+  auto pass = ProductPass::plan(target, name, task, left);
+  if (!pass)
+    throw DeviceError("cuBLASLt has no algorithm for the " + std::string(name) + " pass of the " + target.object);
   return pass;
 }
 
@@ -163,10 +243,7 @@ std::unique_ptr<Block> make_product(Device device, const ProductShape& shape, Ac
   using Left = ProductPass::Left;
   use_device(device);
   const std::string object = describe(shape);
-  const Handle handle = make_handle(device);
-  const auto plan = [&](const Task& task, Left left) {
-    return ProductPass::plan(handle, object, task, left, options.precision);
-  };
+  const Target target{device, make_handle(device), object, options.precision, options.engines};
   const DType dtype = options.dtype();
   const Matrix input{shape.batch, shape.inputs, dtype}, weights{shape.outputs, shape.inputs, dtype},
       output{shape.batch, shape.outputs, options.output_dtype()}, output_gradient{shape.batch, shape.outputs, dtype},
@@ -181,17 +258,17 @@ std::unique_ptr<Block> make_product(Device device, const ProductShape& shape, Ac
   if (const auto epilogue = fused_epilogue(activation)) {
     Task fused = forward;
     fused.epilogue = *epilogue;
-    passes.forward = plan(fused, Left::second);
+    passes.forward = ProductPass::plan(target, "fused forward", fused, Left::second);
     passes.fused = passes.forward != nullptr;
   }
-  if (!passes.forward) passes.forward = planned(plan(forward, Left::second), "forward", object);
+  if (!passes.forward) passes.forward = planned(target, "forward", forward, Left::second);
   if (options.training)
     passes.backward_weights =
-        planned(plan({.left = input, .right = transposed(output_gradient), .result = weight_gradient}, Left::first),
-                "backward weights", object);
+        planned(target, "backward weights",
+                {.left = input, .right = transposed(output_gradient), .result = weight_gradient}, Left::first);
   if (options.training && options.input_gradient)
-    passes.backward_data = planned(plan({.left = weights, .right = output_gradient, .result = input}, Left::second),
-                                   "backward data", object);
+    passes.backward_data =
+        planned(target, "backward data", {.left = weights, .right = output_gradient, .result = input}, Left::second);
   const Extents extents{.input = std::size_t(shape.batch) * shape.inputs,
                         .weights = std::size_t(shape.outputs) * shape.inputs,
                         .rows = std::size_t(shape.batch),

@@ -61,25 +61,29 @@ struct NetworkExecutor::Implementation {
   }
 
   void make_blocks() {
-    for (std::size_t i = 0; i < steps.size(); ++i) {
+    bool next_masks = false;  // the gradient that comes from the step behind
+    for (std::size_t i = steps.size(); i-- > 0;) {
       Step& step = steps[i];
       const ImageShape &in = step.layer.input, &out = step.layer.output;
-      const BlockOptions block_options{.training = options.training,
-                                       .input_gradient = i != first_trained,
-                                       .masks_gradient = i + 1 == steps.size() || !is_max_pool(steps[i + 1].layer),
-                                       .deterministic = options.deterministic,
-                                       .precision = options.precision,
-                                       .threads = options.threads,
-                                       .float_output = i + 1 == steps.size(),
-                                       .pools = step.pools,
-                                       .input_group = step.input_group,
-                                       .output_group = step.output_group};
+      const BlockOptions block_options{
+          .training = options.training,
+          .input_gradient = i != first_trained,
+          .masks_gradient = !next_masks,
+          .input_activation = i == 0 ? Activation::none : activation_of(steps[i - 1].layer),
+          .engines = options.engines,
+          .precision = options.precision,
+          .threads = options.threads,
+          .float_output = i + 1 == steps.size(),
+          .pools = step.pools,
+          .input_group = step.input_group,
+          .output_group = step.output_group};
       if (const auto* convolution = std::get_if<ConvolutionLayer>(&step.layer.spec))
         step.block =
             make_convolution(device, convolution_shape(step.layer, batch), convolution->activation, block_options);
       if (const auto* product = std::get_if<FullyConnectedLayer>(&step.layer.spec))
         step.block = make_product(device, {batch, static_cast<int>(in.size()), out.channels}, product->activation,
                                   block_options);
+      next_masks = step.block ? step.block->masks_input_gradient() : is_max_pool(step.layer);
     }
   }
 

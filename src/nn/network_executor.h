@@ -15,7 +15,7 @@ enum class TrainedPart { all, head };
 
 struct ExecutorOptions {
   bool training = true;  ///< keeps what backward needs; else activations share two buffers
-  bool deterministic = true;
+  EngineSettings engines;
   Precision precision = Precision::tf32;
   int threads = 1;  ///< of the CPU, which share one forward pass; the numbers do not depend on it; training has one
 };

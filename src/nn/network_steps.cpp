@@ -2,15 +2,11 @@
 
 namespace gridspot {
 
-namespace {
-
 Activation activation_of(const NetworkLayer& layer) {
   if (const auto* convolution = std::get_if<ConvolutionLayer>(&layer.spec)) return convolution->activation;
   const auto* product = std::get_if<FullyConnectedLayer>(&layer.spec);
   return product ? product->activation : Activation::none;
 }
-
-}  // namespace
 
 bool is_max_pool(const NetworkLayer& layer) { return std::holds_alternative<MaxPoolLayer>(layer.spec); }
 bool is_pool(const NetworkLayer& layer) {

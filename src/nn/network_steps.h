@@ -26,6 +26,9 @@ struct Step {
   Buffer<std::uint8_t> choice;
 };
 
+/// None of pools.
+Activation activation_of(const NetworkLayer& layer);
+
 bool is_max_pool(const NetworkLayer& layer);
 bool is_pool(const NetworkLayer& layer);
 

@@ -68,12 +68,13 @@ ModelEvaluation evaluate_model(const Model& model, Device device, const TestData
 
   const Task task = task_of(model.network);
   if (task != Task::detection) {
-    int count = options.settings.count;
+    const DetectionSettings& detection = options.settings.detection;
+    ClassifierSettings settings{options.settings.count, detection.precision, detection.engines};
     if (task == Task::digits && !data.canvases) {
       canvases.protocol = unaltered(data.protocol);
-      count = data.glyphs.count();
+      settings.count = data.glyphs.count();
     }
-    auto result = evaluate_classifier(model.network, model.weights, device, canvases, count, options.threads,
+    auto result = evaluate_classifier(model.network, model.weights, device, canvases, settings, options.threads,
                                       options.stop_signal);
     if (!options.folder.empty() && !result.stopped) {
       std::filesystem::create_directories(options.folder);

@@ -184,6 +184,16 @@ void read_validation(ObjectReader reader, ValidationSettings& validation) {
   reader.finish();
 }
 
+Json engines_json(const EngineSettings& engines) {
+  return {{"deterministic", engines.deterministic}, {"autotune", engines.autotune}};
+}
+
+void read_engines(ObjectReader reader, EngineSettings& engines) {
+  reader.read("deterministic", engines.deterministic);
+  reader.read("autotune", engines.autotune);
+  reader.finish();
+}
+
 Json to_json_value(const RunConfig& config) {
   return {{"gridspot", config.gridspot},
           {"network", parse_json(to_json(config.network), "network")},
@@ -197,6 +207,7 @@ Json to_json_value(const RunConfig& config) {
           {"batch", config.batch},
           {"shards", config.shards},
           {"precision", name_of(precision_names, config.precision)},
+          {"engines", engines_json(config.engines)},
           {"objectness_prior", json_number(config.objectness_prior)},
           {"loss", loss_json(config.loss)},
           {"optimizer", optimizer_json(config.optimizer)},
@@ -224,6 +235,7 @@ RunConfig read_config(const Json& value, const std::string& origin) {
   reader.read("batch", config.batch, 1, 1 << 20);
   reader.read("shards", config.shards, 0, 1 << 16);
   reader.read("precision", config.precision, all(precision_names));
+  if (reader.has("engines")) read_engines(reader.object("engines"), config.engines);
   reader.read("objectness_prior", config.objectness_prior, 1e-6, 1 - 1e-6);
   if (reader.has("loss")) read_loss(reader.object("loss"), config.loss);
   if (reader.has("optimizer")) read_optimizer(reader.object("optimizer"), config.optimizer);
@@ -232,6 +244,7 @@ RunConfig read_config(const Json& value, const std::string& origin) {
   if (reader.has("validation")) read_validation(reader.object("validation"), config.validation);
   if (reader.has("evaluation")) read_evaluation(reader.object("evaluation"), config.evaluation);
   config.evaluation.detection.precision = config.precision;
+  config.evaluation.detection.engines = config.engines;
   reader.read("checkpoint_every", config.checkpoint_every);
   reader.read("keep_checkpoints", config.keep_checkpoints, 1, 1'000'000);
   reader.finish();

@@ -54,6 +54,7 @@ struct RunConfig {
   int batch = 32;
   int shards = 0;  ///< 0: up to 8 of at least 4 canvases on the CPU, 1 on CUDA; decides the order of sums
   Precision precision = Precision::tf32;  ///< of training and evaluation
+  EngineSettings engines;                 ///< likewise
   float objectness_prior = 0.02f;         ///< what the first weights predict; see Network::initial_weights
   LossSettings loss;
   OptimizerSettings optimizer;  ///< schedule.steps follows `steps`

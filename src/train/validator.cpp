@@ -33,8 +33,8 @@ bool Validator::is_due(std::uint64_t step) const { return canvases_ && validatio
 
 std::optional<Json> Validator::measure(const std::vector<float>& weights, const std::atomic<int>* stop_signal) {
   if (config_.network.detector.classifies_only()) {
-    const auto result =
-        evaluate_classifier(config_.network, weights, device_, *canvases_, count_, threads_, stop_signal);
+    const auto result = evaluate_classifier(config_.network, weights, device_, *canvases_,
+                                            {count_, config_.precision, config_.engines}, threads_, stop_signal);
     if (result.stopped) return std::nullopt;
     if (result.multi_label) return Json{{"exact_match", result.accuracy()}, {"macro_F1", result.macro_f1()}};
     return Json{{"accuracy", result.accuracy()}};

@@ -13,6 +13,7 @@
 #include "io/sha256.h"
 #include "tests/data/file_support.h"
 #include "tests/data/http_server.h"
+#include "tests/support/environment.h"
 
 namespace gridspot {
 namespace {

@@ -27,21 +27,6 @@ fs::path TemporaryFolder::write(const std::string& name, std::string_view bytes)
   return path;
 }
 
-Environment::Environment(const char* name, const char* value) : name_(name) {
-  if (const char* former = std::getenv(name)) former_ = former;
-  if (value != nullptr)
-    setenv(name, value, 1);
-  else
-    unsetenv(name);
-}
-
-Environment::~Environment() {
-  if (former_)
-    setenv(name_.c_str(), former_->c_str(), 1);
-  else
-    unsetenv(name_.c_str());
-}
-
 std::string gzip(std::string_view bytes) {
   z_stream stream{};
   if (deflateInit2(&stream, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK) throw IoError("cannot pack");

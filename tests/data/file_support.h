@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -26,19 +25,6 @@ class TemporaryFolder {
 
  private:
   std::filesystem::path path_;
-};
-
-/// Sets an environment variable (or unsets it: null) and restores it at the end.
-class Environment {
- public:
-  Environment(const char* name, const char* value);
-  ~Environment();
-  Environment(const Environment&) = delete;
-  Environment& operator=(const Environment&) = delete;
-
- private:
-  std::string name_;
-  std::optional<std::string> former_;
 };
 
 std::string gzip(std::string_view bytes);

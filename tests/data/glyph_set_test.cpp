@@ -2,7 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include "io/user_cache.h"
 #include "tests/data/file_support.h"
+#include "tests/support/environment.h"
 
 namespace gridspot {
 namespace {

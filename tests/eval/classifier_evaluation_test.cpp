@@ -61,7 +61,7 @@ ClassifierEvaluation evaluate_rows(const std::vector<Row>& rows, ClassLoss loss,
   const CanvasSet set = set_of(rows);
   const CanvasStore store(stream, set);
   const NetworkSpec spec = pixel_classifier(set.width, loss);
-  return evaluate_classifier(spec, pixel_weights(spec), Device{}, {.store = &store}, 1, threads);
+  return evaluate_classifier(spec, pixel_weights(spec), Device{}, {.store = &store}, {}, threads);
 }
 
 /// More than a batch, the last one not full.
@@ -178,11 +178,11 @@ TEST(ClassifierEvaluation, OfUnalteredGlyphsIsThatOfTheirPixels) {
   for (const int label : glyphs.labels) pixels.labels.push_back({{label, {0.5f, 0.5f, 1, 1}}});
   const CanvasStore store(stream, pixels);
   const TestCanvases composed{.glyphs = &bank, .protocol = unaltered(find_protocol("digits-28"))};
-  const auto evaluation = evaluate_classifier(spec, weights, Device{}, composed, 70, 2);
+  const auto evaluation = evaluate_classifier(spec, weights, Device{}, composed, {70}, 2);
   EXPECT_EQ(evaluation.canvases, 70);
   EXPECT_EQ(evaluation.per_class[3].present, 7);
-  EXPECT_EQ(to_json(evaluation), to_json(evaluate_classifier(spec, weights, Device{}, {.store = &store}, 1)));
-  const auto twice = evaluate_classifier(spec, weights, Device{}, composed, 140);
+  EXPECT_EQ(to_json(evaluation), to_json(evaluate_classifier(spec, weights, Device{}, {.store = &store}, {})));
+  const auto twice = evaluate_classifier(spec, weights, Device{}, composed, {140});
   EXPECT_EQ(twice.canvases, 140);
   EXPECT_EQ(twice.right, 2 * evaluation.right) << "the bank begins again";
 }
@@ -243,7 +243,7 @@ TEST(ClassifierEvaluation, RefusesWhatDoesNotFit) {
   const CanvasStore store(stream, set_of(example));
   const auto message_of = [&](const NetworkSpec& spec) -> std::string {
     try {
-      evaluate_classifier(spec, std::vector<float>(Network(spec).buffer_size()), Device{}, {.store = &store}, 1);
+      evaluate_classifier(spec, std::vector<float>(Network(spec).buffer_size()), Device{}, {.store = &store}, {});
     } catch (const InvalidInput& error) {
       return error.what();
     }
@@ -278,7 +278,7 @@ TEST(ClassifierEvaluation, ACanvasHasWhatOneOfItsCellsHas) {
       weights[network.parameters()[0].offset + std::size_t(output) * classes + i] = sees ? 1 : 0;
       weights[network.parameters()[1].offset + output] = sees ? -0.5f : -1;
     }
-  expect_counts(evaluate_classifier(spec, weights, Device{}, {.store = &store}, 1), rows, true);
+  expect_counts(evaluate_classifier(spec, weights, Device{}, {.store = &store}, {}), rows, true);
 }
 
 TEST(ClassifierEvaluation, EndsWithTheSignal) {
@@ -286,7 +286,7 @@ TEST(ClassifierEvaluation, EndsWithTheSignal) {
   const CanvasStore store(stream, set_of(example));
   const NetworkSpec spec = pixel_classifier(3, ClassLoss::multi_label);
   const std::atomic<int> signal = 2;
-  const auto evaluation = evaluate_classifier(spec, pixel_weights(spec), Device{}, {.store = &store}, 1, 1, &signal);
+  const auto evaluation = evaluate_classifier(spec, pixel_weights(spec), Device{}, {.store = &store}, {}, 1, &signal);
   EXPECT_TRUE(evaluation.stopped);
   EXPECT_EQ(evaluation.canvases, 0);
   EXPECT_TRUE(evaluation.per_class.empty());

@@ -4,7 +4,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <optional>
+#include <thread>
 
 #include "gridspot/error.h"
 #include "tests/io/temporary_folder.h"
@@ -21,6 +24,21 @@ TEST(FolderLock, OneAtATime) {
   lock.reset();
   EXPECT_NO_THROW(FolderLock(folder.path()));
   EXPECT_THROW(FolderLock(folder / "missing"), IoError);
+}
+
+TEST(FolderLock, WaitsOnRequest) {
+  const test::TemporaryFolder folder;
+  std::optional<FolderLock> lock(folder.path());
+  std::atomic<bool> held = false;
+  std::thread other([&] {
+    const FolderLock waiting(folder.path(), FolderLock::IfHeld::wait);
+    held = true;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_FALSE(held);
+  lock.reset();
+  other.join();
+  EXPECT_TRUE(held);
 }
 
 TEST(FolderLock, AKilledProcessLetsGo) {

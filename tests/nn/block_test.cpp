@@ -4,10 +4,12 @@
 #include <array>
 #include <thread>
 
+#include "tests/io/temporary_folder.h"
 #include "tests/reference/bfloat16_network.h"
 #include "tests/support/compare.h"
 #include "tests/support/device_tensor.h"
 #include "tests/support/device_test.h"
+#include "tests/support/environment.h"
 
 namespace gridspot {
 namespace {
@@ -270,6 +272,50 @@ TEST_P(Blocks, MayLeaveTheGradientUnmasked) {
                              : make_convolution(device(), s, Activation::relu, options);
       expect_results(run_block(stream, *block, values, options), expected, precision);
     }
+}
+
+// Where the block says so, its input gradient is that before the activation which gave the input.
+TEST_P(Blocks, MayTakeTheDerivativeOfTheActivationBefore) {
+  Random random(9);
+  const ConvolutionShape shape{2, 9, 7, 16, 32};
+  for (const Precision precision : precisions)
+    for (const Activation before : {Activation::relu, Activation::leaky}) {
+      const auto values = random_values(random, shape);  // inputs of both signs
+      const BlockOptions options{.input_activation = before, .precision = precision};
+      auto expected = expected_results(shape, Activation::relu, values, options.dtype());
+      Stream stream(device());
+      const auto block = make_convolution(device(), shape, Activation::relu, options);
+      if (block->masks_input_gradient())
+        for (std::size_t i = 0; i < values.input.size(); ++i)
+          if (values.input[i] <= 0) expected.gradients.input.values[i] *= negative_slope(before);
+      SCOPED_TRACE(std::string(to_string(activation_dtype(precision))) +
+                   (block->masks_input_gradient() ? ", masked" : ""));
+      expect_results(run_block(stream, *block, values, options), expected, precision);
+    }
+}
+
+TEST_P(Blocks, GiveTheSameWithMeasuredEngines) {
+  const test::TemporaryFolder folder;
+  const test::Environment user("XDG_CACHE_HOME", folder.path().c_str());
+  Random random(10);
+  const ConvolutionShape shape{4, 14, 14, 16, 24}, pixel{5, 1, 1, 64, 40, 1, 1, 0};
+  for (const Precision precision : precisions)
+    for (const bool deterministic : {true, false})
+      for (const ConvolutionShape& s : {shape, pixel}) {
+        SCOPED_TRACE(describe({s}) + to_string(activation_dtype(precision)));
+        const auto values = random_values(random, s);
+        const BlockOptions options{.engines = {.deterministic = deterministic, .autotune = true},
+                                   .precision = precision};
+        const auto expected = expected_results(s, Activation::relu, values, options.dtype());
+        Stream stream(device());
+        for (int time = 0; time < 2; ++time) {  // measured, then read
+          const auto block =
+              s.height == 1 ? make_product(device(), {s.batch, s.input_channels, s.filters}, Activation::relu, options)
+                            : make_convolution(device(), s, Activation::relu, options);
+          expect_results(run_block(stream, *block, values, options), expected, precision);
+        }
+      }
+  EXPECT_EQ(std::filesystem::exists(folder / "gridspot/engines.json"), on_cuda());
 }
 
 TEST_P(Blocks, TheFirstLayerGivesNoInputGradient) {

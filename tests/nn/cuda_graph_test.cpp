@@ -1,4 +1,5 @@
 // The graphs that convolutions hand to cuDNN, as far as they can be checked without a GPU, and what CUDA blocks refuse.
+#include <cudnn.h>
 #include <gtest/gtest.h>
 
 #include <iostream>
@@ -7,6 +8,10 @@
 #include "gridspot/error.h"
 #include "nn/block.h"
 #include "nn/conv_cudnn.h"
+#include "nn/cuda_block.h"
+#include "nn/engine_cache.h"
+#include "tests/io/temporary_folder.h"
+#include "tests/support/environment.h"
 
 namespace gridspot {
 namespace {
@@ -53,6 +58,20 @@ TEST_P(ConvolutionGraphs, WriteChannelsLastTensorsOfTheBlocksShape) {
   }
 }
 
+TEST_P(ConvolutionGraphs, TakeTheDerivativeOfTheActivationBefore) {
+  const ConvolutionShape& s = GetParam().shape;
+  for (const Precision precision : {Precision::tf32, Precision::bf16})
+    for (const Activation before : {Activation::relu, Activation::leaky}) {
+      const auto results =
+          cuda::validate_convolution_graphs(s, Activation::relu, {.input_activation = before, .precision = precision});
+      ASSERT_EQ(results.size(), 5u);
+      EXPECT_EQ(results[4].graph, "fused backward data");
+      EXPECT_EQ(results[4].dimensions, (Integers{s.batch, s.input_channels, s.height, s.width}));
+      EXPECT_EQ(results[4].strides, results[3].strides);
+      EXPECT_EQ(results[4].dtype, activation_dtype(precision));
+    }
+}
+
 TEST_P(ConvolutionGraphs, HaveTheDtypesOfTheirPrecision) {
   for (const Precision precision : {Precision::fp32, Precision::tf32, Precision::bf16})
     for (const bool float_output : {false, true}) {
@@ -95,7 +114,7 @@ using Plan = std::vector<cuda::PlannedPass>;
 /// Empty where cuDNN's format of descriptions is another one.
 Plan plan(const Gpu& gpu, const ConvolutionShape& shape, Activation activation, const BlockOptions& options) {
   try {
-    return cuda::plan_convolution_without_device(description(gpu), shape, activation, options);
+    return cuda::plan_convolution_without_device(gpu.name, description(gpu), shape, activation, options);
   } catch (const InvalidInput& error) {
     std::cerr << error.what() << "\n";
     return {};
@@ -142,6 +161,48 @@ TEST(ConvolutionPlan, LeavesOutWhatTheOptionsDoNotAskFor) {
   const Plan inference = plan(h100, shape, Activation::relu, {.training = false});
   ASSERT_EQ(inference.size(), 1u);
   EXPECT_EQ(inference[0].graph, "fused forward");
+}
+
+// Only engines compiled at run time fuse the two, and those need a driver; without one there must be a plan all the
+// same.
+TEST(ConvolutionPlan, FusesTheDerivativeOfTheActivationBeforeWhereItCan) {
+  for (const Precision precision : {Precision::tf32, Precision::bf16}) {
+    const Plan fused = plan(h100, {16, 56, 56, 256, 256}, Activation::relu,
+                            {.input_activation = Activation::relu, .precision = precision});
+    if (fused.empty()) GTEST_SKIP() << "this version of cuDNN takes other descriptions of devices";
+    ASSERT_EQ(fused.size(), 3u);
+    EXPECT_TRUE(fused[2].graph == "backward data" || cuda_device_count() > 0) << fused[2].graph;
+  }
+}
+
+TEST(ConvolutionPlan, TakesTheEngineThatWasTheFastestBefore) {
+  const test::TemporaryFolder folder;
+  const test::Environment user("XDG_CACHE_HOME", folder.path().c_str());
+  const ConvolutionShape shape{16, 56, 56, 256, 256};
+  const BlockOptions options{.engines = {.autotune = true}};
+  const Plan first = plan(h100, shape, Activation::relu, options);
+  if (first.empty()) GTEST_SKIP() << "this version of cuDNN takes other descriptions of devices";
+  EXPECT_FALSE(std::filesystem::exists(folder / "gridspot")) << "without a device nothing is measured";
+
+  auto cache = EngineCache::of_user(h100.name + (", cuDNN " + std::to_string(cudnnGetVersion())));
+  std::vector<std::string> kept;
+  for (const auto& pass : first) {
+    ASSERT_GT(pass.proposed.size(), 1u) << pass.graph;
+    // The last one that cuDNN proposes and can build; it names some that need a driver.
+    const std::string task = engine_task(options.precision, options.engines, pass.graph.c_str(), cuda::describe(shape));
+    const std::string& other = pass.engine == pass.proposed[0] ? pass.proposed[1] : pass.proposed[0];
+    kept.push_back(other);
+    cache.choose(task, kept, [&] { return kept.size() - 1; });
+  }
+  const Plan second = plan(h100, shape, Activation::relu, options);
+  ASSERT_EQ(second.size(), first.size());
+  for (std::size_t i = 0; i < second.size(); ++i) EXPECT_EQ(second[i].engine, kept[i]) << second[i].graph;
+  const Plan untuned = plan(h100, shape, Activation::relu, {});
+  for (std::size_t i = 0; i < untuned.size(); ++i) EXPECT_EQ(untuned[i].engine, first[i].engine);
+  BlockOptions nondeterministic = options;
+  nondeterministic.engines.deterministic = false;
+  const Plan other_task = plan(h100, shape, Activation::relu, nondeterministic);
+  EXPECT_NE(other_task[0].engine, kept[0]) << "what was kept is for deterministic engines";
 }
 
 TEST(ConvolutionPlan, KeepsOffTensorCoresForFp32) {

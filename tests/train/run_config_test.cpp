@@ -75,6 +75,8 @@ TEST(RunConfig, EverySettingSurvivesTheRoundTrip) {
                                "backbone.file=model.safetensors",
                                "backbone.digest=def",
                                "backbone.frozen_epochs=3",
+                               "engines.deterministic=false",
+                               "engines.autotune=true",
                                "validation.every_epochs=2",
                                "validation.count=11",
                                "validation.seed=12",
@@ -89,6 +91,8 @@ TEST(RunConfig, EverySettingSurvivesTheRoundTrip) {
     const std::string text = to_json_text(config);
     EXPECT_EQ(to_json_text(parse_config(text, "config.json")), text);
     EXPECT_EQ(config.evaluation.detection.precision, Precision::fp32) << "the evaluation's follows";
+    EXPECT_TRUE(config.evaluation.detection.engines.autotune);
+    EXPECT_FALSE(config.evaluation.detection.engines.deterministic);
     // Nothing was left at its default by the changes above.
     const Json changed = parse_json(text, "changed");
     for (const auto& [key, value] : defaults.items())

@@ -35,7 +35,7 @@ TEST(Validator, OfDigitsTakesEachGlyphThatWasHeldOutAsItIs) {
   const GlyphBank held_out(stream, *data.held_out), trained(stream, data.glyphs);
   const auto expected =
       evaluate_classifier(config.network, weights_of(config.network), Device{},
-                          {.glyphs = &held_out, .protocol = unaltered(config.protocol)}, data.held_out->count());
+                          {.glyphs = &held_out, .protocol = unaltered(config.protocol)}, {data.held_out->count()});
   EXPECT_EQ(expected.canvases, data.held_out->count());
   EXPECT_EQ(measured(config, data, &trained)["accuracy"], expected.accuracy());
 }
