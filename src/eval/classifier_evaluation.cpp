@@ -16,17 +16,18 @@ struct BatchResult {
 
 class Worker {
  public:
-  Worker(const Network& network, Device device, const TestCanvases& canvases, const std::vector<float>& weights,
-         const ClassifierSettings& settings)
+  Worker(const Network& network, Device device, const TestCanvases& canvases, const ClassifierSettings& settings)
       : head_(network.spec().detector),
         stream_(device),
         feed_(make_test_feed(device, canvases, {network.spec().mean, network.spec().deviation},
                              activation_dtype(settings.precision))),
         executor_(network, device, canvases_at_once,
                   {.training = false, .engines = settings.engines, .precision = settings.precision}),
-        weights_(stream_, weights, settings.precision),
+        weights_(device, network.buffer_size(), settings.precision),
         unplaced_(device, canvases_at_once),
         step_(upload(stream_, std::vector<std::uint64_t>{0})) {}
+
+  void take(const std::vector<float>& weights) { weights_.take(stream_, weights); }
 
   BatchResult run(int first, int count) {
     feed_->fill(stream_, {step_.data(), first}, unplaced_);
@@ -106,30 +107,52 @@ double ClassifierEvaluation::micro_f1() const {
   return sum.f1();
 }
 
-ClassifierEvaluation evaluate_classifier(const NetworkSpec& spec, const std::vector<float>& weights, Device device,
-                                         const TestCanvases& canvases, const ClassifierSettings& settings, int threads,
-                                         const std::atomic<int>* stop_signal) {
+struct ClassifierEvaluator::Implementation {
+  Implementation(const NetworkSpec& spec, Device device, const TestCanvases& test, const ClassifierSettings& wanted,
+                 int threads)
+      : network(spec),
+        canvases(test),
+        settings(wanted),
+        team(device, test.store ? test.store->view().count : wanted.count, threads,
+             [&] { return std::make_unique<Worker>(network, device, canvases, settings); }) {}
+
+  Network network;
+  TestCanvases canvases;
+  ClassifierSettings settings;
+  EvaluationTeam<Worker> team;
+};
+
+ClassifierEvaluator::ClassifierEvaluator(const NetworkSpec& spec, Device device, const TestCanvases& canvases,
+                                         const ClassifierSettings& settings, int threads) {
   require(spec.detector.classifies_only(), "network '" + spec.name + "' is no classifier");
   require(spec.detector.cells == 1 || spec.detector.class_loss == ClassLoss::multi_label,
           "network '" + spec.name + "' finds one class in each of several cells, which no measure here is for");
   require_fit(canvases, spec);
-  const Network network(spec);
-  const int count = canvases.store ? canvases.store->view().count : settings.count;
-  const auto batches = run_batches<BatchResult>(device, count, threads, stop_signal, [&] {
-    return std::make_unique<Worker>(network, device, canvases, weights, settings);
-  });
+  implementation_ = std::make_unique<Implementation>(spec, device, canvases, settings, threads);
+}
+ClassifierEvaluator::~ClassifierEvaluator() = default;
+
+ClassifierEvaluation ClassifierEvaluator::run(const std::vector<float>& weights, const std::atomic<int>* stop_signal) {
+  const GridHead& head = implementation_->network.spec().detector;
+  const auto batches = implementation_->team.run(weights, stop_signal);
   ClassifierEvaluation result;
-  result.multi_label = spec.detector.class_loss == ClassLoss::multi_label;
-  result.cells = spec.detector.cells;
+  result.multi_label = head.class_loss == ClassLoss::multi_label;
+  result.cells = head.cells;
   result.stopped = batches.stopped;
   if (result.stopped) return result;
   result.seconds = batches.seconds;
-  for (const auto& name : canvases.class_names()) result.per_class.push_back({.name = name});
+  for (const auto& name : implementation_->canvases.class_names()) result.per_class.push_back({.name = name});
   const std::size_t classes = result.per_class.size();
   if (!result.multi_label) result.confusion.assign(classes, std::vector<std::int64_t>(classes, 0));
   for (const BatchResult& batch : batches.results)
     for (std::size_t i = 0; i < batch.present.size(); ++i) count_canvas(batch.present[i], batch.found[i], result);
   return result;
+}
+
+ClassifierEvaluation evaluate_classifier(const NetworkSpec& network, const std::vector<float>& weights, Device device,
+                                         const TestCanvases& canvases, const ClassifierSettings& settings, int threads,
+                                         const std::atomic<int>* stop_signal) {
+  return ClassifierEvaluator(network, device, canvases, settings, threads).run(weights, stop_signal);
 }
 
 Json to_json(const ClassifierEvaluation& evaluation) {

@@ -2,6 +2,7 @@
 // A classifier measured on labelled canvases: which glyph is shown, or which glyphs are on the canvas.
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -43,10 +44,29 @@ struct ClassifierSettings {
   EngineSettings engines;
 };
 
-/// weights: the network's flat buffer. Composed canvases 0 ... count - 1, or the whole fixed set; does not depend on
-/// `threads` (0: one for each processor; CUDA uses two). A `stop_signal` that is not 0 ends it early. Throws
-/// InvalidInput where network and canvases do not fit together, the network is no classifier, or one of several cells
-/// without multi-label, or a canvas of a network that finds one class shows none or several.
+/// Measures classifiers of one network on the same canvases: composed ones 0 ... count - 1, or the whole fixed set.
+/// Everything is planned and allocated at construction. The result does not depend on `threads` (0: one for each
+/// processor; CUDA uses two). One thread at a time.
+class ClassifierEvaluator {
+ public:
+  /// Throws InvalidInput where network and canvases do not fit together, or the network is no classifier, or one of
+  /// several cells without multi-label.
+  ClassifierEvaluator(const NetworkSpec& network, Device device, const TestCanvases& canvases,
+                      const ClassifierSettings& settings, int threads = 0);
+  ~ClassifierEvaluator();
+  ClassifierEvaluator(const ClassifierEvaluator&) = delete;
+  ClassifierEvaluator& operator=(const ClassifierEvaluator&) = delete;
+
+  /// weights: the network's flat buffer. A `stop_signal` that is not 0 ends it early. Throws InvalidInput where the
+  /// network finds one class and a canvas shows none or several.
+  ClassifierEvaluation run(const std::vector<float>& weights, const std::atomic<int>* stop_signal = nullptr);
+
+ private:
+  struct Implementation;
+  std::unique_ptr<Implementation> implementation_;
+};
+
+/// A ClassifierEvaluator's result for one model.
 ClassifierEvaluation evaluate_classifier(const NetworkSpec& network, const std::vector<float>& weights, Device device,
                                          const TestCanvases& canvases, const ClassifierSettings& settings,
                                          int threads = 0, const std::atomic<int>* stop_signal = nullptr);

@@ -43,14 +43,13 @@ struct HostResults {
 /// One thread's share of the work: a batch is one launch of a graph.
 class Worker {
  public:
-  Worker(const Network& network, Device device, const TestCanvases& canvases, const std::vector<float>& weights,
-         const EvaluationSettings& settings)
+  Worker(const Network& network, Device device, const TestCanvases& canvases, const EvaluationSettings& settings)
       : head_(network.spec().detector),
         stream_(device),
         feed_(make_test_feed(device, canvases, {network.spec().mean, network.spec().deviation},
                              activation_dtype(settings.detection.precision))),
         detector_(network, device, canvases_at_once, settings.detection),
-        weights_(stream_, weights, settings.detection.precision),
+        weights_(device, network.buffer_size(), settings.detection.precision),
         cell_object_(device, std::size_t(canvases_at_once) * head_.cells * head_.cells),
         collisions_(device, canvases_at_once),
         unplaced_(device, canvases_at_once),
@@ -58,6 +57,8 @@ class Worker {
         step_(upload(stream_, std::vector<std::uint64_t>{0})),
         first_(device, 1),
         results_(device, *feed_, detector_.detections()) {}
+
+  void take(const std::vector<float>& weights) { weights_.take(stream_, weights); }
 
   /// Canvases first ... first + count - 1; count <= canvases_at_once.
   BatchResult run(int first, int count) {
@@ -118,37 +119,59 @@ class Worker {
 
 }  // namespace
 
-ProtocolEvaluation evaluate_detector(const NetworkSpec& spec, const std::vector<float>& weights, Device device,
-                                     const TestCanvases& canvases, const EvaluationSettings& settings, int threads,
-                                     const std::atomic<int>* stop_signal) {
+struct DetectorEvaluator::Implementation {
+  Implementation(const NetworkSpec& spec, Device device, const TestCanvases& test, const EvaluationSettings& wanted,
+                 int threads)
+      : network(spec),
+        canvases(test),
+        settings(wanted),
+        team(device, test.store ? test.store->view().count : wanted.count, threads,
+             [&] { return std::make_unique<Worker>(network, device, canvases, settings); }) {}
+
+  Network network;
+  TestCanvases canvases;
+  EvaluationSettings settings;
+  EvaluationTeam<Worker> team;
+};
+
+DetectorEvaluator::DetectorEvaluator(const NetworkSpec& spec, Device device, const TestCanvases& canvases,
+                                     const EvaluationSettings& settings, int threads) {
   require(!spec.detector.classifies_only(), "network '" + spec.name + "' is a classifier: it finds no boxes");
   require_fit(canvases, spec);
-  const Network network(spec);
-  const int count = canvases.store ? canvases.store->view().count : settings.count;
-  const auto batches = run_batches<BatchResult>(device, count, threads, stop_signal, [&] {
-    return std::make_unique<Worker>(network, device, canvases, weights, settings);
-  });
+  implementation_ = std::make_unique<Implementation>(spec, device, canvases, settings, threads);
+}
+DetectorEvaluator::~DetectorEvaluator() = default;
 
+ProtocolEvaluation DetectorEvaluator::run(const std::vector<float>& weights, const std::atomic<int>* stop_signal) {
+  auto& [network, canvases, settings, team] = *implementation_;
+  const int count = team.count(), cells = network.spec().detector.cells;
+  const auto batches = team.run(weights, stop_signal);
   ProtocolEvaluation result;
   result.stopped = batches.stopped;
   if (result.stopped) return result;
   result.seconds = batches.seconds;
   result.set.images.assign(count, {canvases.width(), canvases.height()});
   result.set.class_names = canvases.class_names();
-  std::int64_t cells = 0, right = 0;
+  std::int64_t object_cells = 0, right_cells = 0;
   for (const BatchResult& batch : batches.results) {
     result.set.objects.insert(result.set.objects.end(), batch.objects.begin(), batch.objects.end());
     result.set.detections.insert(result.set.detections.end(), batch.detections.begin(), batch.detections.end());
-    cells += batch.object_cells;
-    right += batch.right_cells;
+    object_cells += batch.object_cells;
+    right_cells += batch.right_cells;
     result.unplaced += batch.unplaced;
     result.truncated += batch.truncated;
   }
-  result.class_accuracy = cells > 0 ? static_cast<double>(right) / static_cast<double>(cells) : 0;
-  eval::Options options{.cells = spec.detector.cells};
+  result.class_accuracy = object_cells > 0 ? double(right_cells) / double(object_cells) : 0;
+  eval::Options options{.cells = cells};
   if (settings.report_threshold > 0) options.score_threshold = settings.report_threshold;
   result.evaluation = eval::evaluate(result.set, options);
   return result;
+}
+
+ProtocolEvaluation evaluate_detector(const NetworkSpec& network, const std::vector<float>& weights, Device device,
+                                     const TestCanvases& canvases, const EvaluationSettings& settings, int threads,
+                                     const std::atomic<int>* stop_signal) {
+  return DetectorEvaluator(network, device, canvases, settings, threads).run(weights, stop_signal);
 }
 
 ProtocolEvaluation evaluate_on_protocol(const NetworkSpec& network, const std::vector<float>& weights, Device device,

@@ -39,32 +39,53 @@ void require_fit(const TestCanvases& canvases, const NetworkSpec& network);
 template <class Result>
 struct Batches {
   std::vector<Result> results;  ///< in the order of the canvases
-  double seconds = 0;           ///< without making the workers
-  bool stopped = false;         ///< by the signal; results are missing
+  double seconds = 0;
+  bool stopped = false;  ///< by the signal; results are missing
 };
 
 /// Works through canvases 0 ... count - 1 in batches of canvases_at_once, one worker a thread. The results do not
 /// depend on `threads` (0: one for each processor; CUDA uses two, so that one prepares while the device works).
-/// make_worker() returns a pointer to something with `Result run(int first, int count)`. Ends early when `stop_signal`
-/// is not 0.
-template <class Result, class MakeWorker>
-Batches<Result> run_batches(Device device, int count, int threads, const std::atomic<int>* stop_signal,
-                            const MakeWorker& make_worker) {
-  const int batches = (count + canvases_at_once - 1) / canvases_at_once;
-  const int wanted = threads > 0 ? threads : available_processors();
-  ThreadTeam team(std::clamp(device.kind == DeviceKind::cuda ? 2 : wanted, 1, std::max(1, batches)));
-  std::vector<decltype(make_worker())> workers(team.size());
-  team.run(team.size(), [&](int, int member) { workers[member] = make_worker(); });
-  const auto stopped = [&] { return stop_signal != nullptr && *stop_signal != 0; };
-  const auto start = std::chrono::steady_clock::now();
-  std::vector<Result> results(batches);
-  team.run(batches, [&](int batch, int member) {
-    if (stopped()) return;
-    const int first = batch * canvases_at_once;
-    results[batch] = workers[member]->run(first, std::min(canvases_at_once, count - first));
-  });
-  const std::chrono::duration<double> duration = std::chrono::steady_clock::now() - start;
-  return {std::move(results), duration.count(), stopped()};
-}
+/// A Worker has `void take(const std::vector<float>& weights)` and `Result run(int first, int count)`. It is made once,
+/// so that models can be measured one after another. One thread at a time.
+template <class Worker>
+class EvaluationTeam {
+ public:
+  /// make_worker() returns a std::unique_ptr<Worker>, in the worker's thread.
+  template <class MakeWorker>
+  EvaluationTeam(Device device, int count, int threads, const MakeWorker& make_worker)
+      : count_(count),
+        team_(std::clamp(device.kind == DeviceKind::cuda ? 2
+                         : threads > 0                   ? threads
+                                                         : available_processors(),
+                         1, std::max(1, batches()))),
+        workers_(team_.size()) {
+    team_.run(team_.size(), [&](int, int member) { workers_[member] = make_worker(); });
+  }
+
+  /// Ends early when `stop_signal` is not 0.
+  auto run(const std::vector<float>& weights, const std::atomic<int>* stop_signal) {
+    using Result = decltype(workers_[0]->run(0, 0));
+    const auto stopped = [&] { return stop_signal != nullptr && *stop_signal != 0; };
+    const auto start = std::chrono::steady_clock::now();
+    team_.run(team_.size(), [&](int, int member) { workers_[member]->take(weights); });
+    std::vector<Result> results(batches());
+    team_.run(batches(), [&](int batch, int member) {
+      if (stopped()) return;
+      const int first = batch * canvases_at_once;
+      results[batch] = workers_[member]->run(first, std::min(canvases_at_once, count_ - first));
+    });
+    const std::chrono::duration<double> duration = std::chrono::steady_clock::now() - start;
+    return Batches<Result>{std::move(results), duration.count(), stopped()};
+  }
+
+  [[nodiscard]] int count() const { return count_; }
+
+ private:
+  [[nodiscard]] int batches() const { return (count_ + canvases_at_once - 1) / canvases_at_once; }
+
+  int count_;
+  ThreadTeam team_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+};
 
 }  // namespace gridspot

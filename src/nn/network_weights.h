@@ -20,13 +20,22 @@ struct NetworkWeights {
   NetworkWeights(const Master& all) : master(all) {}  // NOLINT(google-explicit-constructor)
 };
 
-/// Owns what a precision needs of a network's weights, for networks that are not trained. Uploads and rounds at
-/// construction, which synchronises.
+/// Owns what a precision needs of a network's weights, for networks that are not trained.
 class DeviceWeights {
  public:
+  /// Memory for `size` weights, which have no values yet.
+  DeviceWeights(Device device, std::size_t size, Precision precision)
+      : master_(device, size), rounded_(device, precision == Precision::bf16 ? size : 0) {}
   DeviceWeights(Stream& stream, std::span<const float> weights, Precision precision)
-      : master_(upload(stream, weights)), rounded_(stream.device(), precision == Precision::bf16 ? weights.size() : 0) {
+      : DeviceWeights(stream.device(), weights.size(), precision) {
+    take(stream, weights);
+  }
+
+  /// Uploads `weights`, as many as there are, and rounds them; synchronises.
+  void take(Stream& stream, std::span<const float> weights) {
+    copy_to_device(stream, master_.data(), weights.data(), weights.size() * sizeof(float));
     if (rounded_.size() > 0) convert(stream, master_, rounded_);
+    stream.synchronize();
   }
   operator NetworkWeights() const { return {master_, rounded_}; }  // NOLINT(google-explicit-constructor)
 

@@ -1,7 +1,5 @@
 #include "train/validator.h"
 
-#include "eval/classifier_evaluation.h"
-#include "eval/protocol_evaluation.h"
 #include "train/recipes.h"
 
 namespace gridspot {
@@ -33,15 +31,21 @@ bool Validator::is_due(std::uint64_t step) const { return canvases_ && validatio
 
 std::optional<Json> Validator::measure(const std::vector<float>& weights, const std::atomic<int>* stop_signal) {
   if (config_.network.detector.classifies_only()) {
-    const auto result = evaluate_classifier(config_.network, weights, device_, *canvases_,
-                                            {count_, config_.precision, config_.engines}, threads_, stop_signal);
+    if (!classifier_)
+      classifier_ = std::make_unique<ClassifierEvaluator>(
+          config_.network, device_, *canvases_, ClassifierSettings{count_, config_.precision, config_.engines},
+          threads_);
+    const auto result = classifier_->run(weights, stop_signal);
     if (result.stopped) return std::nullopt;
     if (result.multi_label) return Json{{"exact_match", result.accuracy()}, {"macro_F1", result.macro_f1()}};
     return Json{{"accuracy", result.accuracy()}};
   }
-  EvaluationSettings settings = config_.evaluation;
-  settings.count = count_;
-  const auto result = evaluate_detector(config_.network, weights, device_, *canvases_, settings, threads_, stop_signal);
+  if (!detector_) {
+    EvaluationSettings settings = config_.evaluation;
+    settings.count = count_;
+    detector_ = std::make_unique<DetectorEvaluator>(config_.network, device_, *canvases_, settings, threads_);
+  }
+  const auto result = detector_->run(weights, stop_signal);
   if (result.stopped) return std::nullopt;
   return Json{{"mAP50", result.evaluation.map50},
               {"mAP50_95", result.evaluation.map50_95},

@@ -6,7 +6,8 @@
 
 #include "data/canvas_store.h"
 #include "data/glyph_bank.h"
-#include "eval/test_canvases.h"
+#include "eval/classifier_evaluation.h"
+#include "eval/protocol_evaluation.h"
 #include "io/json.h"
 #include "train/run_config.h"
 #include "train/training_run.h"
@@ -38,6 +39,8 @@ class Validator {
   std::unique_ptr<GlyphBank> bank_;
   std::unique_ptr<CanvasStore> store_;
   std::optional<TestCanvases> canvases_;
+  std::unique_ptr<DetectorEvaluator> detector_;  ///< made by the first measure()
+  std::unique_ptr<ClassifierEvaluator> classifier_;
 };
 
 }  // namespace gridspot
