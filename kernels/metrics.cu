@@ -1,5 +1,5 @@
-// The numbers of a training step. One block: a warp sums each quantity over the canvases of the batch, lane by lane and
-// then across the lanes in a fixed tree. Floor: 20 bytes a canvas.
+// The numbers of a training step. One block: each thread sums every quantity over its canvases of the batch, then one
+// thread a quantity adds those sums, in a fixed order. Floor: 20 bytes and 5 additions a canvas.
 #include "device/kernel.h"
 #include "kernels/step_metrics.h"
 #if GRIDSPOT_HOST_PASS
@@ -9,7 +9,7 @@
 namespace gridspot {
 
 struct RecordStep {
-  static constexpr int max_block_threads = 32;
+  static constexpr int max_block_threads = 128, quantities = 5;
   const std::uint64_t* step;
   const float* terms;
   float* norm;
@@ -19,20 +19,26 @@ struct RecordStep {
   StepMetrics* history;
   std::size_t capacity;
 
-  template <class Value>
-  __device__ float sum(const Value* values, std::size_t stride) const {
-    float total = 0;
-    for (std::size_t i = threadIdx.x; i < canvases; i += 32) total += static_cast<float>(values[i * stride]);
-    for (int delta = 16; delta > 0; delta /= 2) total += __shfl_down_sync(0xffffffffu, total, delta);
-    return total;
-  }
-
   __device__ void operator()() const {
-    const float share = 1.0f / static_cast<float>(canvases);
-    StepMetrics metrics{sum(terms, 3) * share, sum(terms + 1, 3) * share, sum(terms + 2, 3) * share, 0,
-                        sum(collisions, 1),    sum(unplaced, 1)};
+    float sums[quantities] = {};
+    for (std::size_t i = threadIdx.x; i < canvases; i += max_block_threads) {
+      for (int term = 0; term < 3; ++term) sums[term] += terms[3 * i + term];
+      sums[3] += static_cast<float>(collisions[i]);
+      sums[4] += static_cast<float>(unplaced[i]);
+    }
+    auto* all = shared_memory<float>((max_block_threads + 1) * quantities);
+    auto* totals = all + max_block_threads * quantities;
+    for (int q = 0; q < quantities; ++q) all[threadIdx.x * quantities + q] = sums[q];
+    __syncthreads();
+    if (threadIdx.x < quantities) {
+      float total = 0;
+      for (int i = 0; i < max_block_threads; ++i) total += all[i * quantities + threadIdx.x];
+      totals[threadIdx.x] = total;
+    }
+    __syncthreads();
     if (threadIdx.x != 0) return;
-    metrics.gradient_norm = *norm;
+    const float share = 1.0f / static_cast<float>(canvases);
+    const StepMetrics metrics{totals[0] * share, totals[1] * share, totals[2] * share, *norm, totals[3], totals[4]};
     history[*step % capacity] = metrics;
     const float loss = metrics.objectness + metrics.box + metrics.classes;
     if (loss - loss != 0) *norm = nanf("");
@@ -48,7 +54,10 @@ void record_step(Stream& stream, const std::uint64_t* step, DeviceSpan<const flo
   const std::size_t canvases = collisions.size;
   require(canvases > 0 && terms.size == 3 * canvases && unplaced.size == canvases && norm.size == 1 && history.size > 0,
           "record_step: terms, collisions and unplaced must hold the same number of canvases, at least one");
-  launch(stream, {.grid = {1}, .block = {32}},
+  launch(stream,
+         {.grid = {1},
+          .block = {RecordStep::max_block_threads},
+          .shared_bytes = (RecordStep::max_block_threads + 1) * RecordStep::quantities * sizeof(float)},
          RecordStep{step, terms.data, norm.data, collisions.data, unplaced.data, canvases, history.data, history.size});
 }
 #endif

@@ -28,23 +28,30 @@ class NcclExchange final : public Exchange {
     check(ncclCommInitAll(communicators_.data(), static_cast<int>(indices.size()), indices.data()), "ncclCommInitAll");
   }
   ~NcclExchange() override {
-    for (const ncclComm_t communicator : communicators_)
-      broken_ ? ncclCommAbort(communicator) : ncclCommDestroy(communicator);
+    if (broken_) return;
+    for (const ncclComm_t communicator : communicators_) ncclCommDestroy(communicator);
   }
 
   void all_gather(Stream& stream, int member, std::span<const GatheredBuffer> buffers) override {
     make_current(devices_[member].index);
     if (broken_) throw DeviceError("another replica of the training has failed");
     check(ncclGroupStart(), "ncclGroupStart");
+    ncclResult_t gathered = ncclSuccess;
     for (const GatheredBuffer& buffer : buffers)
-      check(ncclAllGather(static_cast<const std::byte*>(buffer.data) + member * buffer.part_bytes, buffer.data,
-                          buffer.part_bytes, ncclUint8, communicators_[member],
-                          static_cast<cudaStream_t>(stream.native())),
-            "ncclAllGather");
-    check(ncclGroupEnd(), "ncclGroupEnd");
+      if (gathered == ncclSuccess)
+        gathered = ncclAllGather(static_cast<const std::byte*>(buffer.data) + member * buffer.part_bytes, buffer.data,
+                                 buffer.part_bytes, ncclUint8, communicators_[member],
+                                 static_cast<cudaStream_t>(stream.native()));
+    const ncclResult_t ended = ncclGroupEnd();
+    check(gathered, "ncclAllGather");
+    check(ended, "ncclGroupEnd");
   }
 
-  void break_off() noexcept override { broken_ = true; }
+  // Kernels of other members that already wait for this one's part end only so, and freeing memory waits for them.
+  void break_off() noexcept override {
+    if (broken_.exchange(true)) return;
+    for (const ncclComm_t communicator : communicators_) ncclCommAbort(communicator);
+  }
 
  private:
   std::vector<Device> devices_;

@@ -3,24 +3,32 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <string>
 
 #include "device/graph.h"
+#include "gridspot/error.h"
 
 namespace gridspot {
 
 std::size_t fastest(Stream& stream, std::size_t count, const std::function<void(std::size_t)>& run) {
   constexpr int calls = 10, rounds = 5;
-  std::vector<Graph> graphs;
-  for (std::size_t i = 0; i < count; ++i) {
-    run(i);  // kernels are loaded at their first launch
-    graphs.push_back(Graph::capture(stream, [&] {
-      for (int call = 0; call < calls; ++call) run(i);
-    }));
-  }
+  std::vector<Graph> graphs(count);
+  std::string failure;
+  for (std::size_t i = 0; i < count; ++i) try {
+      run(i);  // kernels are loaded at their first launch
+      stream.synchronize();
+      graphs[i] = Graph::capture(stream, [&] {
+        for (int call = 0; call < calls; ++call) run(i);
+      });
+    } catch (const DeviceError& error) {
+      failure = error.what();
+    }
+  if (std::none_of(graphs.begin(), graphs.end(), [](const Graph& graph) { return bool(graph); }))
+    throw DeviceError("none of " + std::to_string(count) + " engines works: " + failure);
   std::vector<double> shortest(count, std::numeric_limits<double>::infinity());
   for (int round = 0; round < rounds; ++round)
     for (std::size_t i = 0; i < count; ++i) {
-      stream.synchronize();
+      if (!graphs[i]) continue;
       const auto start = std::chrono::steady_clock::now();
       graphs[i].launch(stream);
       stream.synchronize();

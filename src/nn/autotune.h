@@ -11,7 +11,7 @@ namespace gridspot {
 
 /// Which of `count` ways to do the same takes the shortest; run(i) enqueues the i-th. Each is captured as a graph of
 /// several calls and launched in turn; its shortest launch counts. Of those within 2% of the shortest the first: a
-/// library proposes the best first.
+/// library proposes the best first. One that throws DeviceError is left out; throws DeviceError where all do.
 std::size_t fastest(Stream& stream, std::size_t count, const std::function<void(std::size_t)>& run);
 
 /// The rule of fastest(): the first whose time is within 2% of the shortest.

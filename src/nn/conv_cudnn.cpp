@@ -133,15 +133,18 @@ class Planner {
       tensor_bytes_ += product(d) * std::int64_t(size_of(options.dtype()));
   }
 
-  /// The pass with the engine that cuDNN holds to be the fastest; null, with the reason kept, where it has none.
-  std::unique_ptr<Pass> best(PassGraph pass) { return attempt(std::move(pass), frontend::HeurMode_t::A); }
+  /// The pass with the fastest engine, as cuDNN holds or as was measured; null, with the reason kept, where it has
+  /// none. `make_graph` is called more than once: a graph that was planned cannot be planned again.
+  template <class MakeGraph>
+  std::unique_ptr<Pass> best(const MakeGraph& make_graph) {
+    return attempt(make_graph, frontend::HeurMode_t::A);
+  }
 
-  /// The same, but with an engine of any speed before none. `make_graph` is called once or twice, because a graph that
-  /// was refused cannot be planned again.
+  /// The same, but with an engine of any speed before none.
   template <class MakeGraph>
   std::unique_ptr<Pass> any(const MakeGraph& make_graph) {
-    if (auto pass = best(make_graph())) return pass;
-    if (auto pass = attempt(make_graph(), frontend::HeurMode_t::FALLBACK)) return pass;
+    if (auto pass = best(make_graph)) return pass;
+    if (auto pass = attempt(make_graph, frontend::HeurMode_t::FALLBACK)) return pass;
     throw DeviceError("cuDNN has no engine for the " + object_ + refusals_);
   }
 
@@ -150,7 +153,7 @@ class Planner {
   template <class MakeGraph>
   std::unique_ptr<Pass> widening(const MakeGraph& make_graph, TensorTypes types, std::size_t elements) {
     if (types.operand == frontend::DataType_t::FLOAT) return any([&] { return make_graph(types); });
-    if (auto pass = best(make_graph(types))) return pass;
+    if (auto pass = best([&] { return make_graph(types); })) return pass;
     auto pass = widened(any([&] { return make_graph(types.uniform()); }), elements);
     planned_.back().graph += ", widened";
     planned_.back().workspace_bytes = pass->workspace_bytes();
@@ -160,15 +163,18 @@ class Planner {
   [[nodiscard]] const std::vector<PlannedPass>& planned() const { return planned_; }
 
  private:
-  std::unique_ptr<Pass> attempt(PassGraph pass, frontend::HeurMode_t mode) {
-    const frontend::error_t error = plan(pass, mode);
+  template <class MakeGraph>
+  std::unique_ptr<Pass> attempt(const MakeGraph& make_graph, frontend::HeurMode_t mode) {
+    PassGraph pass = make_graph();
+    frontend::error_t error = propose(pass, mode);
+    if (error.is_good()) error = build(pass, mode, make_graph);
     if (error.is_good()) return accept(std::move(pass));
     refusals_ += "; " + std::string(pass.name) + ": " + error.err_msg;
     return nullptr;
   }
 
   std::unique_ptr<Pass> accept(PassGraph pass) {
-    PlannedPass planned{.graph = pass.name, .engine = {}, .proposed = engines_of(pass)};
+    PlannedPass planned{.graph = pass.name, .engine = {}, .task = task_of(pass), .proposed = engines_of(pass)};
     check(pass.graph->get_plan_name(planned.engine), pass.name, object_);
     auto result = std::make_unique<ConvolutionPass>(target_.handle, object_, std::move(pass));
     planned.workspace_bytes = result->workspace_bytes();
@@ -176,7 +182,8 @@ class Planner {
     return result;
   }
 
-  frontend::error_t plan(const PassGraph& pass, frontend::HeurMode_t mode) {
+  /// Asks cuDNN for engines.
+  frontend::error_t propose(const PassGraph& pass, frontend::HeurMode_t mode) const {
     Graph& graph = *pass.graph;
     try {
       if (target_.properties) graph.set_device_properties(target_.properties);
@@ -184,10 +191,21 @@ class Planner {
       if (error.is_good()) error = graph.build_operation_graph(target_.handle ? target_.handle->get() : nullptr);
       if (error.is_good()) error = graph.create_execution_plans({mode});
       if (error.is_good()) deselect(graph, mode);
-      if (error.is_bad()) return error;
-      if (cache_ && mode == frontend::HeurMode_t::A)
-        if (const auto engine = fastest_engine(pass)) return graph.build_plan_at_index(*engine);
-      return graph.build_plans(frontend::BuildPlanPolicy_t::HEURISTICS_CHOICE);
+      return error;
+    } catch (const frontend::cudnnException& error) {
+      return {frontend::error_code_t::CUDNN_BACKEND_API_FAILED, error.what()};
+    }
+  }
+
+  /// Of the engines proposed: the one that was measured to be the fastest, else the first that can be built.
+  template <class MakeGraph>
+  frontend::error_t build(const PassGraph& pass, frontend::HeurMode_t mode, const MakeGraph& make_graph) {
+    try {
+      if (cache_ && mode == frontend::HeurMode_t::A) {
+        const auto engine = fastest_engine(pass, make_graph);
+        if (engine && pass.graph->build_plan_at_index(*engine).is_good()) return {};
+      }
+      return pass.graph->build_plans(frontend::BuildPlanPolicy_t::HEURISTICS_CHOICE);
     } catch (const frontend::cudnnException& error) {
       return {frontend::error_code_t::CUDNN_BACKEND_API_FAILED, error.what()};
     }
@@ -200,17 +218,24 @@ class Planner {
     return engines;
   }
 
+  [[nodiscard]] std::string task_of(const PassGraph& pass) const {
+    const char* to_float = dtype_of(pass.result()) == options_.dtype() ? "" : " to float32";
+    return engine_task(options_.precision, options_.engines, pass.name + pass.variant + to_float, object_);
+  }
+
   /// Index of the engine to build; none where nothing was measured before and there is no device to measure on, or
   /// where none can be built.
-  std::optional<std::int64_t> fastest_engine(const PassGraph& pass) {
+  template <class MakeGraph>
+  std::optional<std::int64_t> fastest_engine(const PassGraph& pass, const MakeGraph& make_graph) {
     const auto engines = engines_of(pass);
-    const std::string task = engine_task(options_.precision, options_.engines, pass.name, object_);
+    const std::string task = task_of(pass);
     if (const auto kept = cache_->find(task, engines)) return *kept;
     if (!target_.handle) return std::nullopt;
-    const auto candidates = build_candidates(*pass.graph);
+    const PassGraph trial = make_graph();  // goes, with all that was built
+    if (propose(trial, frontend::HeurMode_t::A).is_bad()) return std::nullopt;
+    const auto candidates = build_candidates(*trial.graph);
     if (candidates.empty()) return std::nullopt;
-    return static_cast<std::int64_t>(
-        cache_->choose(task, engines, [&] { return std::size_t(candidates[measure(pass, candidates)]); }));
+    return cache_->choose(task, engines, [&] { return std::size_t(candidates[measure(trial, candidates)]); });
   }
 
   /// Indices of the first engines that can be built.
@@ -280,7 +305,7 @@ Passes plan_passes(Planner& planner, const ConvolutionShape& shape, Activation a
   const auto forward = [&](TensorTypes wanted) { return plain_forward_graph(shape, wanted); };
   const auto backward_weights = [&](TensorTypes wanted) { return backward_weights_graph(shape, wanted); };
   Passes passes;
-  passes.forward = planner.best(fused_forward_graph(shape, activation, types));
+  passes.forward = planner.best([&] { return fused_forward_graph(shape, activation, types); });
   passes.fused = passes.forward != nullptr;
   if (!passes.fused && options.float_output)
     passes.forward = planner.widening(forward, types, extents.rows * extents.channels);
@@ -289,7 +314,8 @@ Passes plan_passes(Planner& planner, const ConvolutionShape& shape, Activation a
   if (options.training) passes.backward_weights = planner.widening(backward_weights, types, extents.weights);
   if (!options.training || !options.input_gradient) return passes;
   if (options.input_activation != Activation::none)
-    passes.backward_data = planner.best(fused_backward_data_graph(shape, options.input_activation, types));
+    passes.backward_data =
+        planner.best([&] { return fused_backward_data_graph(shape, options.input_activation, types); });
   passes.masks_input_gradient = passes.backward_data != nullptr;
   if (!passes.backward_data) passes.backward_data = planner.any([&] { return backward_data_graph(shape, types); });
   return passes;

@@ -23,6 +23,7 @@ std::vector<GraphResult> validate_convolution_graphs(const ConvolutionShape& sha
 struct PlannedPass {
   std::string graph, engine;
   std::size_t workspace_bytes = 0;
+  std::string task;                   ///< of the EngineCache
   std::vector<std::string> proposed;  ///< the engines that cuDNN named, the best first
 };
 

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -48,6 +49,7 @@ struct PassGraph {
   const char* name;
   std::unique_ptr<Graph> graph;
   std::vector<Tensor> tensors;
+  std::string variant;  ///< what tells apart graphs of one name, shape and dtypes
   [[nodiscard]] const Tensor& result() const { return tensors.back(); }
 };
 
@@ -64,7 +66,7 @@ inline PassGraph empty_graph(const char* name, TensorTypes types) {
       .set_io_data_type(types.operand)
       .set_intermediate_data_type(frontend::DataType_t::FLOAT)
       .set_compute_data_type(frontend::DataType_t::FLOAT);
-  return {name, std::move(graph), {}};
+  return {name, std::move(graph), {}, {}};
 }
 
 inline Tensor add_tensor(PassGraph& pass, Operand operand, const char* name, const Dimensions& dimensions) {
@@ -78,6 +80,10 @@ inline Tensor add_tensor(PassGraph& pass, Operand operand, const char* name, con
 inline void set_result(PassGraph& pass, Tensor tensor, frontend::DataType_t type) {
   tensor->set_output(true).set_uid(result_operand).set_data_type(type);
   pass.tensors.push_back(std::move(tensor));
+}
+
+inline const char* variant_of(Activation activation) {
+  return activation == Activation::none ? "" : activation == Activation::relu ? " with ReLU" : " with leaky ReLU";
 }
 
 /// The same for all three attributes of convolutions.
@@ -108,6 +114,7 @@ inline PassGraph fused_forward_graph(const ConvolutionShape& shape, Activation a
   const Tensor bias = add_tensor(pass, bias_operand, "bias", {1, shape.filters, 1, 1});
   bias->set_data_type(frontend::DataType_t::FLOAT);
   value = pass.graph->pointwise(value, bias, Pointwise_attributes().set_mode(PointwiseMode_t::ADD));
+  pass.variant = variant_of(activation);
   if (activation != Activation::none) {
     auto rectify = Pointwise_attributes().set_mode(PointwiseMode_t::RELU_FWD);
     if (activation == Activation::leaky) rectify.set_relu_lower_clip_slope(negative_slope(activation));
@@ -151,6 +158,7 @@ inline PassGraph fused_backward_data_graph(const ConvolutionShape& shape, Activa
   PassGraph pass = empty_graph("fused backward data", types);
   const Tensor gradient = add_backward_data(pass, shape);
   const Tensor input = add_tensor(pass, input_operand, "input", input_dimensions(shape));
+  pass.variant = variant_of(input_activation);
   auto derive = frontend::graph::Pointwise_attributes().set_mode(PointwiseMode_t::RELU_BWD);
   if (input_activation == Activation::leaky) derive.set_relu_lower_clip_slope(negative_slope(input_activation));
   const Tensor result = pass.graph->pointwise(gradient, input, derive);

@@ -66,7 +66,7 @@ std::size_t EngineCache::choose(const std::string& task, std::span<const std::st
   return chosen;
 }
 
-std::string engine_task(Precision precision, const EngineSettings& engines, const char* pass,
+std::string engine_task(Precision precision, const EngineSettings& engines, const std::string& pass,
                         const std::string& object) {
   return name_of(precision_names, precision) + (engines.deterministic ? " deterministic " : " ") + pass + " of the " +
          object;

@@ -37,7 +37,7 @@ class EngineCache {
 };
 
 /// What an engine is chosen for: "bf16 deterministic backward weights of the 3x3 convolution ...".
-std::string engine_task(Precision precision, const EngineSettings& engines, const char* pass,
+std::string engine_task(Precision precision, const EngineSettings& engines, const std::string& pass,
                         const std::string& object);
 
 }  // namespace gridspot

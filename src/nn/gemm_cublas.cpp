@@ -4,8 +4,11 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "device/stream.h"
 #include "gridspot/error.h"
@@ -158,24 +161,26 @@ class ProductPass : public Pass {
 
   std::size_t fastest_of(const std::vector<Proposal>& proposed, const Target& target, const char* name,
                          const Task& task) {
+    const char* to_float = task.result.dtype == task.left.dtype ? "" : " to float32";
     std::vector<std::string> engines;
     for (const Proposal& proposal : proposed) engines.push_back(name_of(proposal.algo));
     auto cache = EngineCache::of_user(describe(target.device) + ", cuBLASLt " + std::to_string(cublasLtGetVersion()));
-    return cache.choose(engine_task(target.precision, target.engines, name, object_), engines, [&] {
-      Stream stream(target.device);
-      TrialTensors tensors(stream);
-      const void* left = tensors.add(bytes_of(task.left));
-      const void* right = tensors.add(bytes_of(task.right));
-      Operands operands{.first = left_ == Left::first ? left : right,
-                        .second = left_ == Left::first ? right : left,
-                        .bias = static_cast<const float*>(tensors.add(task.result.columns * sizeof(float))),
-                        .result = tensors.add(bytes_of(task.result)),
-                        .workspace = tensors.add(most_workspace_bytes)};
-      return fastest(stream, proposed.size(), [&](std::size_t i) {
-        use(proposed[i]);
-        run(stream, operands);
-      });
-    });
+    return cache.choose(
+        engine_task(target.precision, target.engines, std::string(name) + to_float, object_), engines, [&] {
+          Stream stream(target.device);
+          TrialTensors tensors(stream);
+          const void* left = tensors.add(bytes_of(task.left));
+          const void* right = tensors.add(bytes_of(task.right));
+          Operands operands{.first = left_ == Left::first ? left : right,
+                            .second = left_ == Left::first ? right : left,
+                            .bias = static_cast<const float*>(tensors.add(task.result.columns * sizeof(float))),
+                            .result = tensors.add(bytes_of(task.result)),
+                            .workspace = tensors.add(most_workspace_bytes)};
+          return fastest(stream, proposed.size(), [&](std::size_t i) {
+            use(proposed[i]);
+            run(stream, operands);
+          });
+        });
   }
 
   void get(const cublasLtMatmulAlgo_t& algorithm, cublasLtMatmulAlgoConfigAttributes_t attribute, void* value,
@@ -258,7 +263,8 @@ std::unique_ptr<Block> make_product(Device device, const ProductShape& shape, Ac
   if (const auto epilogue = fused_epilogue(activation)) {
     Task fused = forward;
     fused.epilogue = *epilogue;
-    passes.forward = ProductPass::plan(target, "fused forward", fused, Left::second);
+    passes.forward = ProductPass::plan(
+        target, activation == Activation::relu ? "forward with ReLU" : "forward with bias", fused, Left::second);
     passes.fused = passes.forward != nullptr;
   }
   if (!passes.forward) passes.forward = planned(target, "forward", forward, Left::second);

@@ -1,6 +1,7 @@
 #include "train/trainer.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "gridspot/error.h"
 
@@ -177,8 +178,8 @@ void Trainer::launch_everywhere(TrainedPart part, std::uint64_t steps) {
 std::uint64_t Trainer::advance(std::uint64_t most) {
   const bool frozen = steps_done_ < frozen_steps_;
   if (frozen) most = std::min(most, frozen_steps_ - steps_done_);
-  // Between one and a full launch there are no others, so that there are few graphs.
-  const std::uint64_t steps = most < options_.steps_per_launch ? 1 : options_.steps_per_launch;
+  // Less than a full launch is a power of two, so that there are few graphs.
+  const std::uint64_t steps = most < options_.steps_per_launch ? std::bit_floor(most) : options_.steps_per_launch;
   ensure(steps_done_ + steps - metrics_taken_ <= learner().history(), "the metrics were not taken in time");
   Mark& mark = marks_[next_mark_++ % marks_.size()];
   if (!mark.event.reached()) mark.event.wait();

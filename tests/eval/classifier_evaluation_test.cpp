@@ -185,6 +185,11 @@ TEST(ClassifierEvaluation, OfUnalteredGlyphsIsThatOfTheirPixels) {
   const auto twice = evaluate_classifier(spec, weights, Device{}, composed, {140});
   EXPECT_EQ(twice.canvases, 140);
   EXPECT_EQ(twice.right, 2 * evaluation.right) << "the bank begins again";
+
+  const auto other = Network(spec).initial_weights(6);
+  ClassifierEvaluator evaluator(spec, Device{}, composed, {70}, 2);
+  EXPECT_NE(to_json(evaluator.run(other)), to_json(evaluation));
+  EXPECT_EQ(to_json(evaluator.run(weights)), to_json(evaluation));
 }
 
 // Two canvases show a 0, one of them is taken for a 1; the third is a 1, and 2 is neither shown nor found.

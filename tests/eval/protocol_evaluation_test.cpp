@@ -144,6 +144,26 @@ TEST(DetectorEvaluation, DoesNotDependOnTheNumberOfThreads) {
   }
 }
 
+TEST(DetectorEvaluation, OfOneModelAfterAnotherIsThatOfEach) {
+  const Fresh model(64);
+  const GlyphSet glyphs = draw_builtin_glyphs(Split::test, 60);
+  const Protocol protocol = find_protocol("quick-64");
+  const auto other = Network(model.spec).initial_weights(17);
+  Stream stream(Device{});
+  const GlyphBank bank(stream, glyphs);
+  for (const Precision precision : {Precision::fp32, Precision::bf16}) {
+    const EvaluationSettings settings{.count = 70, .detection = {.score_threshold = 0.01f, .precision = precision}};
+    const TestCanvases canvases{.glyphs = &bank, .protocol = protocol, .seed = settings.seed};
+    const auto alone = [&](const std::vector<float>& weights) {
+      return evaluate_detector(model.spec, weights, Device{}, canvases, settings, 2);
+    };
+    DetectorEvaluator evaluator(model.spec, Device{}, canvases, settings, 2);
+    EXPECT_NE(detections_of(alone(model.weights)), detections_of(alone(other)));
+    for (const auto& weights : {model.weights, other, other, model.weights})
+      expect_equal(evaluator.run(weights), alone(weights));
+  }
+}
+
 TEST(DetectorEvaluation, InBfloat16IsNearFloat32) {
   const Fresh model(64);
   const GlyphSet glyphs = draw_builtin_glyphs(Split::test, 60);

@@ -17,7 +17,7 @@ GRIDSPOT_ON_EVERY_DEVICE(RecordStep);
 
 TEST_P(RecordStep, MeansTermsAndSumsCountsIntoTheStepsSlot) {
   Random random(5);
-  for (const int canvases : {1, 2, 31, 32, 33, 64, 1000}) {
+  for (const int canvases : {1, 2, 31, 127, 128, 129, 1000, 4096}) {
     const auto terms = random.uniforms(3 * canvases, 0, 10);
     std::vector<std::int32_t> collisions(canvases), unplaced(canvases);
     std::vector<double> wanted{0, 0, 0, 0.5, 0, 0};

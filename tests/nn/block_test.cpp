@@ -27,7 +27,7 @@ struct Results {
   std::vector<float> output, input_gradient, weight_gradient, bias_gradient;
 };
 
-constexpr std::array precisions{Precision::fp32, Precision::bf16};
+constexpr std::array precisions{Precision::fp32, Precision::tf32, Precision::bf16};
 
 class Blocks : public test::DeviceTest {
  protected:
@@ -37,12 +37,14 @@ class Blocks : public test::DeviceTest {
   [[nodiscard]] bool on_cuda() const { return device().kind == DeviceKind::cuda; }
   /// Of what is stored in the activations' dtype. CUDA may round a sum before it adds the bias.
   [[nodiscard]] test::Tolerance activation_tolerance(Precision precision) const {
-    if (precision != Precision::bf16) return tolerance;
-    return test::bfloat16_tolerance * (on_cuda() ? 16 : 1);
+    if (precision == Precision::bf16) return test::bfloat16_tolerance * (on_cuda() ? 16 : 1);
+    return parameter_tolerance(precision);
   }
-  /// Of the gradients of parameters: sums in float32, which cuDNN may give in bfloat16.
+  /// Of the gradients of parameters: sums in float32, which cuDNN may give in bfloat16, of factors that CUDA rounds
+  /// under tf32.
   [[nodiscard]] test::Tolerance parameter_tolerance(Precision precision) const {
-    return precision == Precision::bf16 && on_cuda() ? test::bfloat16_tolerance : tolerance;
+    if (!on_cuda() || precision == Precision::fp32) return tolerance;
+    return precision == Precision::bf16 ? test::bfloat16_tolerance : test::tf32_tolerance * 10;
   }
 
   void expect_results(const Results& actual, const Expected& expected, Precision precision) const {

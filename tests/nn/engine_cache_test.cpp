@@ -138,5 +138,23 @@ TEST(Autotune, RunsEachOneAndChoosesTheShortest) {
   EXPECT_THAT(runs, testing::Each(runs[0]));
 }
 
+TEST(Autotune, LeavesOutWhatFails) {
+  Stream stream(Device{});
+  const auto fails_but = [](std::size_t good) {
+    return [good](std::size_t i) {
+      if (i != good) throw DeviceError("engine " + std::to_string(i) + " is broken");
+    };
+  };
+  const auto chosen = [&](std::size_t good) {
+    return fastest(stream, 3, [&](std::size_t i) {
+      fails_but(good)(i);
+      stream.submit([](Stream&) {});
+    });
+  };
+  EXPECT_EQ(chosen(0), 0u);
+  EXPECT_EQ(chosen(2), 2u);
+  EXPECT_THAT([&] { chosen(3); }, testing::ThrowsMessage<DeviceError>("none of 3 engines works: engine 2 is broken"));
+}
+
 }  // namespace
 }  // namespace gridspot
