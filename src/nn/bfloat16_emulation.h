@@ -24,14 +24,17 @@ class EmulatedBlock : public Block {
   void forward(Stream& stream, const Forward& arguments) override;
   void backward(Stream& stream, const Backward& arguments) override;
   [[nodiscard]] std::size_t workspace_bytes() const override;
+  [[nodiscard]] std::size_t prepared_bytes() const override;
+  void prepare(Stream& stream, ConstTensorSpan weights, DeviceSpan<std::byte> prepared) override;
 
  private:
   struct Workspace;
+  struct Prepared;
 
   std::unique_ptr<Block> inner_;
   BlockSizes sizes_;
   float slope_;
-  bool float_output_, input_gradient_;
+  bool training_, float_output_, input_gradient_;
 };
 
 }  // namespace gridspot::onednn

@@ -29,6 +29,13 @@ void check(const BlockOptions& options, Activation activation) {
 
 }  // namespace
 
+void Block::prepare(Stream&, ConstTensorSpan, DeviceSpan<std::byte>) {}
+
+void Block::require_prepared(const Forward& arguments) const {
+  require_that(arguments.prepared.size == prepared_bytes(), "forward takes ", prepared_bytes(),
+               " bytes of prepared weights, found ", arguments.prepared.size);
+}
+
 int preferred_group([[maybe_unused]] Device device, int channels) {
 #if GRIDSPOT_WITH_ONEDNN
   if (device.kind == DeviceKind::cpu) return onednn::preferred_group(channels);

@@ -23,7 +23,8 @@ constexpr float negative_slope(Activation activation) {
 }
 
 /// How a network computes; sums are float32 in each.
-/// tf32: products of CUDA's tensor cores may round their factors to 10 bits of mantissa; the CPU computes in fp32.
+/// tf32: products of CUDA's tensor cores may round their factors to 10 bits of mantissa; the CPU computes in fp32, in
+/// inference by an algorithm that rounds more where that is faster (nn/winograd_block.h).
 /// bf16: activations, their gradients and the weights that products take are bfloat16; biases and the gradients of
 /// parameters are float32. CPUs without instructions for it (AVX512_BF16, AMX) widen every operand to float32 first,
 /// which gives the same numbers and takes longer than fp32.
@@ -84,7 +85,8 @@ class Block {
     DeviceSpan<const float> bias;
     TensorSpan output;
     DeviceSpan<std::byte> workspace;
-    DeviceSpan<std::uint8_t> choice = {};  ///< of the pool (see max_pool), empty without one
+    DeviceSpan<std::uint8_t> choice = {};       ///< of the pool (see max_pool), empty without one
+    DeviceSpan<const std::byte> prepared = {};  ///< what prepare() made of the weights
   };
   /// output = activation(input * weights + bias), or its maxima.
   virtual void forward(Stream& stream, const Forward& arguments) = 0;
@@ -104,16 +106,25 @@ class Block {
   /// library may take along where it is free.
   [[nodiscard]] virtual bool masks_input_gradient() const { return false; }
 
-  /// What both calls need in `workspace`, which is aligned to 64 bytes (256 on CUDA) and holds nothing between calls.
+  /// Puts the weights in the format that forward multiplies; once for weights that many calls take.
+  virtual void prepare(Stream& stream, ConstTensorSpan weights, DeviceSpan<std::byte> prepared);
+  /// The size of `prepared`, which is aligned as the workspace is. 0, as always in training: forward needs none.
+  [[nodiscard]] virtual std::size_t prepared_bytes() const { return 0; }
+
+  /// What forward and backward need in `workspace`, which is aligned to 64 bytes (256 on CUDA) and holds nothing
+  /// between calls.
   [[nodiscard]] virtual std::size_t workspace_bytes() const = 0;
 
  protected:
+  /// Throws InvalidInput where forward needs what prepare() makes and was not given it.
+  void require_prepared(const Forward& arguments) const;
+
   Block() = default;
   Block(const Block&) = default;
   Block& operator=(const Block&) = default;
 };
 
-/// Plans everything: the two calls above allocate no device memory and only enqueue. A block is used by one thread at a
+/// Plans everything: the calls above allocate no device memory and only enqueue. A block is used by one thread at a
 /// time, on streams of its device. Throws InvalidInput for a shape that does not fit, DeviceError where the library has
 /// no implementation, NoDevice where gridspot was built without the device's library.
 std::unique_ptr<Block> make_convolution(Device device, const ConvolutionShape& shape, Activation activation,

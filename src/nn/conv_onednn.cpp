@@ -2,6 +2,7 @@
 // the weights, which are small, are reordered.
 #include "nn/block_libraries.h"
 #include "nn/onednn_block.h"
+#include "nn/winograd_block.h"
 
 namespace gridspot::onednn {
 namespace {
@@ -74,7 +75,12 @@ std::unique_ptr<Block> plan_convolution(const ConvolutionShape& shape, Activatio
           outer(types));
     };
     Passes passes;
-    passes.forward = forward_pass(engine, forward(forward_types(options)), outer(forward_types(options)));
+    const auto description = forward(forward_types(options));
+    const Formats formats = outer(forward_types(options));
+    if (options.training)
+      passes.forward = forward_pass(engine, description, formats);
+    else
+      prepare_weights(engine, description, formats, passes);
     if (options.training && !options.input_gradient && options.dtype() == DType::float32 && StemGradient::fits(shape))
       passes.stem = std::make_unique<StemGradient>(shape, options.masks_gradient ? negative_slope(activation) : 1,
                                                    options.output_group);
@@ -103,6 +109,7 @@ int preferred_group(int channels) {
 
 std::unique_ptr<Block> make_convolution(const ConvolutionShape& shape, Activation activation,
                                         const BlockOptions& options) {
+  if (WinogradBlock::fits(shape, options)) return std::make_unique<WinogradBlock>(shape, activation, options);
   const auto pixels = std::size_t(shape.batch) * shape.output_height() * shape.output_width();
   const BlockSizes sizes{.input = std::size_t(shape.batch) * shape.height * shape.width * shape.input_channels,
                          .weights = std::size_t(shape.filters) * shape.size * shape.size * shape.input_channels,

@@ -105,6 +105,8 @@ struct NetworkExecutor::Implementation {
       largest = std::max(largest, bytes);
       if (chooses(step)) largest_choice = std::max(largest_choice, elements(step.layer.output));
       if (step.block) workspace_bytes = std::max(workspace_bytes, step.block->workspace_bytes());
+      if (step.block && step.block->prepared_bytes() > 0)
+        step.prepared = planned<std::byte>("prepared weights of " + step.layer.name, step.block->prepared_bytes());
       if (!options.training) continue;
       step.output = planned<std::byte>("activations of " + step.layer.name, bytes);
       if (chooses(step))
@@ -156,6 +158,18 @@ struct NetworkExecutor::Implementation {
     input = given;
   }
 
+  /// Weights whose changes are counted are prepared once for each.
+  void prepare(Stream& stream, const NetworkWeights& weights) {
+    if (stream.is_cuda()) return;  // nothing to prepare
+    stream.submit([this, weights](Stream& on) {
+      if (weights.version && weights.version == prepared && *weights.version == prepared_version) return;
+      for (const Step& step : steps)
+        if (step.prepared.size() > 0) step.block->prepare(on, weights_of(step, weights), step.prepared);
+      prepared = weights.version;
+      prepared_version = prepared ? *prepared : 0;
+    });
+  }
+
   void forward(Stream& stream, const NetworkWeights& weights, std::size_t i) {
     const Step& step = steps[i];
     const auto from = input_of(i);
@@ -164,7 +178,7 @@ struct NetworkExecutor::Implementation {
     if (step.block) {
       const ParameterPlace& p = step.place;
       step.block->forward(stream, {from, weights_of(step, weights), weights.master.subspan(p.bias, p.bias_size), to,
-                                   workspace.span(), choice_of(step)});
+                                   workspace.span(), choice_of(step), step.prepared});
       return;
     }
     with_type_of(dtype, [&]<class T>(std::type_identity<T>) {
@@ -214,7 +228,9 @@ struct NetworkExecutor::Implementation {
   Buffer<std::uint8_t> shared_choice;
   Buffer<std::byte> workspace;
   std::vector<PlannedBuffer> plan;
-  ConstTensorSpan input;  ///< of the last forward
+  ConstTensorSpan input;                          ///< of the last forward
+  std::shared_ptr<const std::uint64_t> prepared;  ///< version of the weights that were prepared last
+  std::uint64_t prepared_version = 0;             ///< its value then
 };
 
 NetworkExecutor::NetworkExecutor(const Network& network, Device device, int batch, const ExecutorOptions& options)
@@ -229,6 +245,7 @@ DeviceSpan<const float> NetworkExecutor::forward(Stream& stream, const NetworkWe
   Implementation& self = *implementation_;
   self.require_weights(weights, "forward");
   self.take_input(stream, input);
+  self.prepare(stream, weights);
   for (std::size_t i = 0; i < self.steps.size(); ++i) self.forward(stream, weights, i);
   return self.output_of(self.steps.size() - 1).as<float>("the output");
 }

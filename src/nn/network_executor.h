@@ -34,7 +34,8 @@ class NetworkExecutor {
 
   /// weights: the network's flat buffer; input: [batch, height, width, channels]. Returns [batch, cells, cells,
   /// channels], which holds until the next forward. Enqueues only; allocates nothing. Without training, bf16 takes an
-  /// input of float32 too, and rounds it.
+  /// input of float32 too, and rounds it, and weights that never change (NetworkWeights::identity) are put in the
+  /// formats that blocks prefer once.
   DeviceSpan<const float> forward(Stream& stream, const NetworkWeights& weights, ConstTensorSpan input);
 
   /// After a forward with the same weights, whose input must still be there. output_gradient (of the size of forward's

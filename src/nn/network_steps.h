@@ -21,6 +21,7 @@ struct Step {
   std::unique_ptr<Block> block;           ///< of layers with parameters
   bool pools = false;                     ///< the block takes in the max pool behind its layer
   ParameterPlace place;
+  Buffer<std::byte> prepared;  ///< weights, by the block (see Block::prepare)
   DType output_dtype = DType::float32;
   Buffer<std::byte> output;  ///< kept for backward; empty where activations share buffers
   Buffer<std::uint8_t> choice;

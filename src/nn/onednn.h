@@ -27,6 +27,14 @@ class ThreadCount {
   int threads_before_;
 };
 
+/// Calls work(member) on so many threads, the calling one among them: those that oneDNN's primitives run on, which wait
+/// for work a while before they sleep.
+template <class Work>
+[[gnu::no_sanitize_thread]] void run_on_threads(int threads, const Work& work) {
+#pragma omp parallel num_threads(threads)
+  work(omp_get_thread_num());
+}
+
 /// Throws DeviceError unless oneDNN reports success.
 inline void check(dnnl_status_t status, const char* what,
                   std::source_location where = std::source_location::current()) {

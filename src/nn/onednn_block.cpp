@@ -9,6 +9,10 @@ namespace {
 
 constexpr std::size_t workspace_alignment = 64;
 
+std::size_t aligned(std::size_t bytes) {
+  return (bytes + workspace_alignment - 1) / workspace_alignment * workspace_alignment;
+}
+
 /// A tensor whose place is set before each use.
 dnnl::memory unplaced(const dnnl::memory::desc& desc, const dnnl::engine& engine) {
   return {desc, engine, DNNL_MEMORY_NONE};
@@ -60,7 +64,7 @@ Pass::Slot Pass::make_slot(const Operand& operand, Direction direction) {
 
 std::size_t Pass::reserve(const dnnl::memory::desc& desc) {
   const std::size_t offset = workspace_bytes_;
-  workspace_bytes_ += (desc.get_size() + workspace_alignment - 1) / workspace_alignment * workspace_alignment;
+  workspace_bytes_ += aligned(desc.get_size());
   return offset;
 }
 
@@ -102,9 +106,11 @@ void OnednnBlock::forward(Stream& stream, const Forward& arguments) {
   arguments.input.require_dtype("input", dtype_);
   arguments.weights.require_dtype("weights", dtype_);
   arguments.output.require_dtype("output", output_dtype_);
+  require_prepared(arguments);
   stream.submit([this, arguments](Stream&) {
     const ThreadCount count(threads_);
-    const void* inputs[] = {arguments.input.data, arguments.weights.data, arguments.bias.data};
+    const void* weights = passes_.prepare ? arguments.prepared.data : arguments.weights.data;
+    const void* inputs[] = {arguments.input.data, weights, arguments.bias.data};
     void* outputs[] = {arguments.output.data};
     passes_.forward->run(arguments.workspace.data, inputs, outputs);
   });
@@ -139,6 +145,21 @@ std::size_t OnednnBlock::workspace_bytes() const {
   for (const Pass* pass : {passes_.forward.get(), passes_.backward_data.get(), passes_.backward_weights.get()})
     if (pass != nullptr) bytes = std::max(bytes, pass->workspace_bytes());
   return bytes;
+}
+
+std::size_t OnednnBlock::prepared_bytes() const {
+  return passes_.prepare ? aligned(passes_.prepared_weights_bytes) + passes_.prepare->workspace_bytes() : 0;
+}
+
+void OnednnBlock::prepare(Stream& stream, ConstTensorSpan weights, DeviceSpan<std::byte> prepared) {
+  weights.require_dtype("weights", dtype_);
+  if (!passes_.prepare) return;
+  stream.submit([this, weights, prepared](Stream&) {
+    const ThreadCount count(threads_);
+    const void* inputs[] = {weights.data};
+    void* outputs[] = {prepared.data};
+    passes_.prepare->run(prepared.data + aligned(passes_.prepared_weights_bytes), inputs, outputs);
+  });
 }
 
 std::unique_ptr<Block> native_or_emulated(const BlockSizes& sizes, Activation activation, const BlockOptions& options,

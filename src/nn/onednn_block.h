@@ -52,10 +52,12 @@ class Pass {
 };
 
 /// The passes of a convolution or a product. `backward_weights` takes input and output gradient and gives the
-/// gradients of weights and bias; `backward_data` takes output gradient and weights.
+/// gradients of weights and bias; `backward_data` takes output gradient and weights. `prepare` reorders the weights for
+/// `forward`; without it they are taken as they are.
 struct Passes {
-  std::unique_ptr<Pass> forward, backward_data, backward_weights;
-  std::unique_ptr<StemGradient> stem;  ///< instead of both backward passes
+  std::unique_ptr<Pass> forward, backward_data, backward_weights, prepare;
+  std::size_t prepared_weights_bytes = 0;  ///< that `prepare` writes
+  std::unique_ptr<StemGradient> stem;      ///< instead of both backward passes
 };
 
 /// The activation's derivative, read off its output: gradient *= output > 0 ? 1 : slope. A slope of 1 reads nothing.
@@ -73,6 +75,8 @@ class OnednnBlock : public Block {
   void forward(Stream& stream, const Forward& arguments) override;
   void backward(Stream& stream, const Backward& arguments) override;
   [[nodiscard]] std::size_t workspace_bytes() const override;
+  [[nodiscard]] std::size_t prepared_bytes() const override;
+  void prepare(Stream& stream, ConstTensorSpan weights, DeviceSpan<std::byte> prepared) override;
 
  private:
   void run_backward(const Backward& arguments);
@@ -96,6 +100,21 @@ std::unique_ptr<Pass> forward_pass(const dnnl::engine& engine, const Description
                             {DNNL_ARG_BIAS, outer.bias, description.bias_desc()}};
   const Operand outputs[] = {{DNNL_ARG_DST, outer.output, description.dst_desc()}};
   return std::make_unique<Pass>(engine, dnnl::primitive(description), description.scratchpad_desc(), inputs, outputs);
+}
+
+/// Lets forward take weights in the format of the description, which `prepare` puts them in. For inference.
+template <class Description>
+void prepare_weights(const dnnl::engine& engine, const Description& description, Formats outer, Passes& passes) {
+  const auto wanted = description.weights_desc();
+  if (wanted != outer.weights) {
+    const dnnl::reorder::primitive_desc reorder(engine, outer.weights, engine, wanted, attributes());
+    const Operand from[] = {{DNNL_ARG_FROM, outer.weights, outer.weights}}, to[] = {{DNNL_ARG_TO, wanted, wanted}};
+    passes.prepare = std::make_unique<Pass>(engine, dnnl::reorder(reorder), reorder.scratchpad_desc(), std::span(from),
+                                            std::span(to));
+    passes.prepared_weights_bytes = wanted.get_size();
+  }
+  outer.weights = wanted;
+  passes.forward = forward_pass(engine, description, outer);
 }
 
 template <class Description>

@@ -10,13 +10,11 @@ namespace gridspot {
 
 class StemGradient {
  public:
-  static constexpr int lanes = 8;  ///< filters at a time
-
-  /// Whether it is made for the shape: one input channel, size 3, filters in whole lanes.
+  /// Whether it is made for the shape: one input channel, size 3, filters in groups of 8.
   static bool fits(const ConvolutionShape& shape);
 
   /// `slope` masks the output's gradient (see negative_slope; 1 leaves it as it is). `output_group` as in BlockOptions
-  /// (0: all filters), a multiple of `lanes`.
+  /// (0: all filters), a multiple of 8.
   StemGradient(const ConvolutionShape& shape, float slope, int output_group);
 
   [[nodiscard]] std::size_t workspace_bytes() const;

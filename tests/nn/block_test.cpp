@@ -10,6 +10,7 @@
 #include "tests/support/device_tensor.h"
 #include "tests/support/device_test.h"
 #include "tests/support/environment.h"
+#include "tests/support/regroup.h"
 
 namespace gridspot {
 namespace {
@@ -69,22 +70,6 @@ std::string describe(const Case& c) {
                           c.input_group, c.output_group})
     text += std::to_string(value) + " ";
   return "shape " + text;
-}
-
-/// From channels-last to [n, channels / group, height, width, group] (group 0: unchanged), and back.
-std::vector<float> regroup(const std::vector<float>& values, int pixels, int channels, int group, bool back) {
-  if (group == 0) return values;
-  std::vector<float> result(values.size());
-  const int batch = static_cast<int>(values.size()) / (pixels * channels);
-  for (int n = 0; n < batch; ++n)
-    for (int p = 0; p < pixels; ++p)
-      for (int c = 0; c < channels; ++c) {
-        const std::size_t last = (std::size_t(n) * pixels + p) * channels + c;
-        const std::size_t grouped =
-            ((std::size_t(n) * (channels / group) + c / group) * pixels + p) * group + c % group;
-        result[back ? last : grouped] = values[back ? grouped : last];
-      }
-  return result;
 }
 
 struct Values {
@@ -186,16 +171,16 @@ TEST(GroupedBlocks, GiveTheSameInEveryLayout) {
       auto values = random_values(random, s);
       const auto expected = expected_results(s, c.activation, values, options.dtype());
       const int pixels = s.height * s.width, output_pixels = s.output_height() * s.output_width();
-      values.input = regroup(values.input, pixels, s.input_channels, c.input_group, false);
-      values.output_gradient = regroup(values.output_gradient, output_pixels, s.filters, c.output_group, false);
+      values.input = test::regroup(values.input, pixels, s.input_channels, c.input_group, false);
+      values.output_gradient = test::regroup(values.output_gradient, output_pixels, s.filters, c.output_group, false);
       Stream stream(device);
       const auto block = make_convolution(device, s, c.activation, options);
       const auto actual = run_block(stream, *block, values, options);
       const auto sums = test::float32_tolerance * 10;
       const auto activations = precision == Precision::bf16 ? test::bfloat16_tolerance : sums;
-      EXPECT_TRUE(test::matches(regroup(actual.output, output_pixels, s.filters, c.output_group, true),
+      EXPECT_TRUE(test::matches(test::regroup(actual.output, output_pixels, s.filters, c.output_group, true),
                                 expected.output.values, activations));
-      EXPECT_TRUE(test::matches(regroup(actual.input_gradient, pixels, s.input_channels, c.input_group, true),
+      EXPECT_TRUE(test::matches(test::regroup(actual.input_gradient, pixels, s.input_channels, c.input_group, true),
                                 expected.gradients.input.values, activations));
       EXPECT_TRUE(test::matches(actual.weight_gradient, expected.gradients.weights, sums));
       EXPECT_TRUE(test::matches(actual.bias_gradient, expected.gradients.bias, sums));
@@ -343,7 +328,7 @@ TEST_P(Blocks, TheFirstLayerGivesNoInputGradient) {
       const BlockOptions options{.input_gradient = false, .precision = precision, .output_group = c.output_group};
       const auto expected = expected_results(s, c.activation, values, options.dtype());
       values.output_gradient =
-          regroup(values.output_gradient, s.output_height() * s.output_width(), s.filters, c.output_group, false);
+          test::regroup(values.output_gradient, s.output_height() * s.output_width(), s.filters, c.output_group, false);
       Stream stream(device());
       const auto block = make_convolution(device(), s, c.activation, options);
       const auto actual = run_block(stream, *block, values, options);
@@ -366,9 +351,13 @@ TEST_P(Blocks, InferenceGivesTheSameOutput) {
     const test::DeviceTensor input(stream, values.input, dtype), weights(stream, values.weights, dtype),
         output(device(), expected.output.values.size(), dtype);
     const auto bias = upload(stream, values.bias);
-    const Buffer<std::byte> workspace(device(), block->workspace_bytes());
-    block->forward(stream, {input, weights, bias, output, workspace});
+    const Buffer<std::byte> workspace(device(), block->workspace_bytes()), prepared(device(), block->prepared_bytes());
+    block->prepare(stream, weights, prepared);
+    block->forward(stream, {input, weights, bias, output, workspace, {}, prepared});
     EXPECT_TRUE(test::matches(output.values(stream), expected.output.values, activation_tolerance(precision)));
+    prepared.check_red_zone();
+    if (prepared.size() == 0) continue;
+    EXPECT_THROW(block->forward(stream, {input, weights, bias, output, workspace}), InvalidInput);
   }
 }
 

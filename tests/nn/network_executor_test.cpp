@@ -269,7 +269,7 @@ TEST_P(Executor, ComputesInBfloat16WhatTheContractSays) {
 
 TEST_P(Executor, InferenceGivesTheOutputOfTraining) {
   for (const char* preset : {"quick", "small"})
-    for (const Precision precision : {Precision::tf32, Precision::bf16}) {
+    for (const Precision precision : {Precision::fp32, Precision::bf16}) {
       const DType dtype = activation_dtype(precision);
       SCOPED_TRACE(std::string(preset) + " with activations of " + to_string(dtype));
       Random random(8);
@@ -285,6 +285,50 @@ TEST_P(Executor, InferenceGivesTheOutputOfTraining) {
       EXPECT_EQ(download(stream, inference.forward(stream, weights, upload(stream, problem.input))), output);
       EXPECT_LT(inference.planned_bytes(), training.planned_bytes());
     }
+}
+
+TEST_P(Executor, InferenceInTf32IsNearTraining) {
+  Random random(15);
+  for (const char* preset : {"quick", "small", "seed"}) {
+    const Network network(load_network(preset));
+    const auto problem = random_problem(random, network, 1);
+    Stream stream(device());
+    NetworkExecutor training(network, device(), 1, {.precision = Precision::fp32}),
+        inference(network, device(), 1, {.training = false});
+    const auto weights = upload(stream, problem.weights), input = upload(stream, problem.input);
+    const auto expected = test::to_double(download(stream, training.forward(stream, weights, input)));
+    const double distance = relative_distance(download(stream, inference.forward(stream, weights, input)), expected);
+    EXPECT_LT(distance, on_cuda() ? 1e-2 : 1e-5) << preset;
+  }
+}
+
+TEST_P(Executor, InferenceFollowsTheWeightsItIsGiven) {
+  Random random(16);
+  const Network network(load_network("quick"));
+  const auto first = random_problem(random, network, 1), second = random_problem(random, network, 1);
+  Stream stream(device());
+  const auto input = upload(stream, first.input);
+  for (const Precision precision : {Precision::tf32, Precision::bf16}) {
+    NetworkExecutor executor(network, device(), 1, {.training = false, .precision = precision});
+    const auto forward = [&](const NetworkWeights& weights) {
+      return download(stream, executor.forward(stream, weights, input));
+    };
+    const DeviceWeights one(stream, first.weights, precision), other(stream, second.weights, precision);
+    const auto output = forward(one), other_output = forward(other);
+    EXPECT_NE(output, other_output);
+    EXPECT_EQ(forward(one), output);
+    // The same memory with other values.
+    const auto master = upload(stream, first.weights);
+    const Buffer<bfloat16> rounded(device(), master.size());
+    const auto forward_changing = [&](const std::vector<float>& values) {
+      copy_to_device(stream, master.data(), values.data(), values.size() * sizeof(float));
+      convert(stream, master, rounded);
+      return forward({master, rounded});
+    };
+    EXPECT_EQ(forward_changing(first.weights), output);
+    EXPECT_EQ(forward_changing(second.weights), other_output);
+    EXPECT_EQ(forward(one), output);
+  }
 }
 
 TEST_P(Executor, InBfloat16IsNearFloat32) {
