@@ -100,7 +100,7 @@ Json bench_detection(const RunConfig& asked, const GlyphSet& glyphs, int batch, 
       .network = &network, .batch = batch, .precision = config.precision, .detections = found.capacity};
   return {{"batch", batch},
           {"precision", name_of(precision_names, config.precision)},
-          {"threads", device.kind == DeviceKind::cpu ? threads : 1},
+          {"threads", device.kind == DeviceKind::cpu ? detector.threads() : 1},
           {"calls", each.size()},
           {"input_sets", sets},
           {"milliseconds", to_json(seconds, 1e3)},

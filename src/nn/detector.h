@@ -13,7 +13,7 @@ struct DetectionSettings {
   int capacity = 100;  ///< detections an image
   Precision precision = Precision::tf32;
   EngineSettings engines;
-  int threads = 1;  ///< of the CPU, which share the network's work on one call; the result does not depend on it
+  int threads = 1;  ///< of the CPU: at most so many share a call (sharing_threads()); the result does not depend on it
 };
 
 /// For one batch size on one device; everything is allocated at construction. One thread at a time.
@@ -31,6 +31,8 @@ class Detector {
   /// Where run() leaves what it finds.
   [[nodiscard]] DetectionsView detections() const { return detections_.view(); }
   [[nodiscard]] int batch() const { return executor_.batch(); }
+  /// That share a call.
+  [[nodiscard]] int threads() const { return executor_.threads(); }
   /// What was allocated.
   [[nodiscard]] std::size_t bytes() const;
 

@@ -12,6 +12,11 @@
 
 namespace gridspot {
 
+int sharing_threads(double forward_flop, int threads) {
+  constexpr double least_flop = 32e6;
+  return static_cast<int>(std::clamp(forward_flop / least_flop, 1.0, static_cast<double>(threads)));
+}
+
 struct NetworkExecutor::Implementation {
   Implementation(const Network& network, Device on, int batch_size, const ExecutorOptions& wanted)
       : device(on),
@@ -22,6 +27,7 @@ struct NetworkExecutor::Implementation {
     require(options.threads >= 1 && (options.threads == 1 || !options.training),
             "a forward pass has at least one thread, and training one alone; found " + std::to_string(options.threads));
     require(batch >= 1, "the batch must be at least 1, it is " + std::to_string(batch));
+    options.threads = sharing_threads(batch * cost_of(network.spec()).forward_flop, options.threads);
     for (const auto& layer : network.layers()) {
       Step& step = steps.emplace_back();
       step.layer = layer;
@@ -240,6 +246,7 @@ NetworkExecutor::NetworkExecutor(NetworkExecutor&&) noexcept = default;
 NetworkExecutor& NetworkExecutor::operator=(NetworkExecutor&&) noexcept = default;
 
 int NetworkExecutor::batch() const { return implementation_->batch; }
+int NetworkExecutor::threads() const { return implementation_->options.threads; }
 
 DeviceSpan<const float> NetworkExecutor::forward(Stream& stream, const NetworkWeights& weights, ConstTensorSpan input) {
   Implementation& self = *implementation_;

@@ -17,8 +17,15 @@ struct ExecutorOptions {
   bool training = true;  ///< keeps what backward needs; else activations share two buffers
   EngineSettings engines;
   Precision precision = Precision::tf32;
-  int threads = 1;  ///< of the CPU, which share one forward pass; the numbers do not depend on it; training has one
+  int threads =
+      1;  ///< of the CPU: at most so many share a forward pass; the numbers do not depend on it; training has one
 };
+
+/// How many of `threads` share a forward pass: each has 32 MFLOP to do, some 0.2 ms, or there is one. With less, a
+/// processor that is busy elsewhere costs more than a second idle one saves: on two processors with other work a call
+/// of preset quick (25 MFLOP) took 0.49 ms with two threads and 0.39 with one; of three canvases 1.18 and 1.11 ms, of
+/// four 1.52 and 1.50.
+int sharing_threads(double forward_flop, int threads);
 
 /// Used by one thread at a time, on streams of its device. Keeps no reference to the network. Activations and their
 /// gradients have the dtype activation_dtype(precision); what the network puts out, and the gradients of parameters,
@@ -31,11 +38,13 @@ class NetworkExecutor {
   NetworkExecutor& operator=(NetworkExecutor&&) noexcept;
 
   [[nodiscard]] int batch() const;
+  /// That share a forward pass.
+  [[nodiscard]] int threads() const;
 
   /// weights: the network's flat buffer; input: [batch, height, width, channels]. Returns [batch, cells, cells,
   /// channels], which holds until the next forward. Enqueues only; allocates nothing. Without training, bf16 takes an
-  /// input of float32 too, and rounds it, and weights that never change (NetworkWeights::identity) are put in the
-  /// formats that blocks prefer once.
+  /// input of float32 too, and rounds it, and weights whose changes are counted (NetworkWeights::version) are put in
+  /// the formats that blocks prefer once.
   DeviceSpan<const float> forward(Stream& stream, const NetworkWeights& weights, ConstTensorSpan input);
 
   /// After a forward with the same weights, whose input must still be there. output_gradient (of the size of forward's

@@ -517,6 +517,19 @@ TEST(ExecutorOnTheCpu, TheNumberOfThreadsOfAForwardPassDoesNotChangeItsBits) {
     }
 }
 
+TEST(ExecutorOnTheCpu, ThreadsShareAForwardPassThatIsWorthIt) {
+  EXPECT_EQ(sharing_threads(0, 8), 1);
+  EXPECT_EQ(sharing_threads(63e6, 8), 1);
+  EXPECT_EQ(sharing_threads(64e6, 8), 2);
+  EXPECT_EQ(sharing_threads(1e12, 8), 8);
+  const auto threads_of = [](const char* preset, int batch) {
+    return NetworkExecutor(Network(load_network(preset)), Device{}, batch, {.training = false, .threads = 2}).threads();
+  };
+  EXPECT_EQ(threads_of("quick", 1), 1);
+  EXPECT_EQ(threads_of("quick", 3), 2);
+  EXPECT_EQ(threads_of("small", 1), 2);
+}
+
 TEST(ExecutorOnTheCpu, TrainsWithOneThread) {
   const Network network(load_network("quick"));
   for (const ExecutorOptions& options : {ExecutorOptions{.threads = 2}, {.training = false, .threads = 0}})
