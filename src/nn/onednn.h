@@ -10,9 +10,21 @@
 #include "gridspot/error.h"
 #include "nn/block.h"
 
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+#endif
+
 static_assert(DNNL_VERSION_MAJOR == 2 || DNNL_VERSION_MAJOR == 3, "gridspot knows oneDNN 2 and 3");
 
 namespace gridspot::onednn {
+
+#if defined(__SANITIZE_THREAD__)
+inline void tsan_acquire(void* event) { __tsan_acquire(event); }
+inline void tsan_release(void* event) { __tsan_release(event); }
+#else
+inline void tsan_acquire(void*) {}
+inline void tsan_release(void*) {}
+#endif
 
 /// While it lives, oneDNN plans and runs for so many threads, the calling one among them. Training has one: there
 /// replicas are the parallelism, and oneDNN's sums over a batch would depend on the number.
@@ -31,8 +43,17 @@ class ThreadCount {
 /// for work a while before they sleep.
 template <class Work>
 [[gnu::no_sanitize_thread]] void run_on_threads(int threads, const Work& work) {
+  // ThreadSanitizer does not see how OpenMP starts and awaits its threads.
+  void* fork = &threads;
+  void* join = &fork;
+  tsan_release(fork);
 #pragma omp parallel num_threads(threads)
-  work(omp_get_thread_num());
+  {
+    tsan_acquire(fork);
+    work(omp_get_thread_num());
+    tsan_release(join);
+  }
+  tsan_acquire(join);
 }
 
 /// Throws DeviceError unless oneDNN reports success.
