@@ -9,7 +9,6 @@
 #include "gridspot/error.h"
 #include "kernels/activation.h"
 #include "kernels/canvas.h"
-#include "kernels/decode.h"
 #include "kernels/loss.h"
 #include "kernels/max_pool.h"
 #include "kernels/nms.h"
@@ -113,14 +112,9 @@ void loss(benchmark::State& state, Bench& b) {
 }
 
 void decode_and_nms(benchmark::State& state, Bench& b) {
-  const std::size_t slots = std::size_t(b.size.batch) * b.head.slots();
-  Buffer<Box> boxes(b.device, slots);
-  Buffer<float> scores(b.device, slots);
-  Buffer<std::int32_t> classes(b.device, slots);
   const Detections detections(b.device, b.size.batch, 100);
   measure(state, b, b.predictions.size() * sizeof(float), [&] {
-    decode_grid(b.stream, b.head, b.size.batch, 0.1f, b.predictions, boxes, scores, classes);
-    suppress(b.stream, b.size.batch, b.head.slots(), boxes, scores, classes, 0.45f, false, detections.view());
+    decode_and_suppress(b.stream, b.head, b.size.batch, 0.1f, b.predictions, 0.45f, false, detections.view());
   });
 }
 

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <string>
 
+#include "device/buffer.h"
 #include "kernels/check.h"
 #include "kernels/grid.h"
 
@@ -27,6 +28,16 @@ inline void require_head(const char* caller, const GridHead& head) {
   if (!is_size(head.prior_width) || !is_size(head.prior_height))
     throw InvalidInput(std::string(caller) + ": the priors must be positive and finite, they are " +
                        std::to_string(head.prior_width) + " and " + std::to_string(head.prior_height));
+}
+
+/// Of what is to be decoded.
+inline void require_predictions(const char* caller, const GridHead& head, int n, float score_threshold,
+                                DeviceSpan<const float> predictions) {
+  require_head(caller, head);
+  require_at_least(caller, "predictors", head.predictors, 1);
+  require_at_least(caller, "n", n, 0);
+  require_share(caller, "score threshold", score_threshold);
+  require_elements(caller, "predictions", predictions.size, std::size_t(n) * head.cells * head.cells * head.channels());
 }
 
 }  // namespace gridspot

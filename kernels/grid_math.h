@@ -9,7 +9,7 @@ namespace gridspot {
 inline constexpr float largest_exponent = 4;  // of the exponential size coding
 
 __host__ __device__ __forceinline__ bool is_nan(float value) { return value != value; }
-__host__ __device__ __forceinline__ bool is_finite(float value) { return value - value == 0; }
+__host__ __device__ __forceinline__ bool is_finite(float value) { return fabsf(value) <= 3.402823466e38f; }
 
 /// Overflow of the exponential gives the right limit, 0.
 __host__ __device__ __forceinline__ float sigmoid(float logit) { return 1.0f / (1.0f + expf(-logit)); }

@@ -3,20 +3,10 @@
 #include <cstdint>
 
 #include "device/buffer.h"
-#include "gridspot/box.h"
+#include "kernels/detections_view.h"
+#include "kernels/grid.h"
 
 namespace gridspot {
-
-/// Detections of n images, highest score first; device memory. Entries from an image's count on: box zeros, score 0,
-/// class -1.
-struct DetectionsView {
-  int n, capacity;
-  Box* boxes;               ///< [n, capacity]
-  float* scores;            ///< [n, capacity]
-  std::int32_t* classes;    ///< [n, capacity]
-  std::int32_t* counts;     ///< [n]: detections of the image, at most capacity
-  std::int32_t* truncated;  ///< [n]: survivors beyond the capacity (the lowest scores)
-};
 
 /// Owns the memory of a DetectionsView.
 class Detections {
@@ -42,5 +32,12 @@ inline constexpr int max_nms_slots = 8192;
 void suppress(Stream& stream, int n, int slots, DeviceSpan<const Box> boxes, DeviceSpan<const float> scores,
               DeviceSpan<const std::int32_t> classes, float iou_threshold, bool class_agnostic,
               const DetectionsView& detections);
+
+/// decode_grid (kernels/decode.h) with `score_threshold` and suppress with the rest, as one launch for the batch and to
+/// the same bits. predictions: [n, S, S, channels], head.slots() <= max_nms_slots. Enqueues on the stream. Throws
+/// InvalidInput where one of the two would.
+void decode_and_suppress(Stream& stream, const GridHead& head, int n, float score_threshold,
+                         DeviceSpan<const float> predictions, float iou_threshold, bool class_agnostic,
+                         const DetectionsView& detections);
 
 }  // namespace gridspot

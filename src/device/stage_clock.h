@@ -8,9 +8,9 @@
 
 namespace gridspot {
 
-enum class Stage { scene, canvas, targets, forward, loss, backward, optimizer, decode, nms };
-inline constexpr std::array<const char*, 9> stage_names{"scene",    "canvas",    "targets", "forward", "loss",
-                                                        "backward", "optimizer", "decode",  "nms"};
+enum class Stage { scene, canvas, targets, forward, loss, backward, optimizer, nms };  // nms: with decoding
+inline constexpr std::array<const char*, 8> stage_names{"scene", "canvas",   "targets",   "forward",
+                                                        "loss",  "backward", "optimizer", "nms"};
 
 /// Seconds spent in each stage. Synchronises the stream around each, so it is for measuring only. One thread at a time.
 class StageClock {

@@ -96,8 +96,11 @@ Json bench_detection(const RunConfig& asked, const GlyphSet& glyphs, int batch, 
   });
   const DetectionsView found = detector.detections();
   const auto counts = download(stream, DeviceSpan<const std::int32_t>(found.counts, batch));
-  const Workload workload{
-      .network = &network, .batch = batch, .precision = config.precision, .detections = found.capacity};
+  const Workload workload{.network = &network,
+                          .batch = batch,
+                          .precision = config.precision,
+                          .candidates = candidates.per_image,
+                          .detections = found.capacity};
   return {{"batch", batch},
           {"precision", name_of(precision_names, config.precision)},
           {"threads", device.kind == DeviceKind::cpu ? detector.threads() : 1},
@@ -108,7 +111,7 @@ Json bench_detection(const RunConfig& asked, const GlyphSet& glyphs, int batch, 
           {"candidates_per_image", candidates.per_image},
           {"detections_per_image", std::accumulate(counts.begin(), counts.end(), 0.0) / batch},
           {"planned_bytes_total", detector.bytes()},
-          {"stages", stages_json(clock, {Stage::forward, Stage::decode, Stage::nms}, double(timed.size()),
+          {"stages", stages_json(clock, {Stage::forward, Stage::nms}, double(timed.size()),
                                  [&](Stage stage) { return floor_of(stage, workload, ceilings); })}};
 }
 

@@ -83,8 +83,7 @@ double floor_of(Stage stage, const Workload& workload, const Ceilings& ceilings)
   const double cells = batch * head.cells * head.cells, slots = batch * head.slots();
   const double predictions = number_bytes * cells * head.channels();
   const double element = workload.precision == Precision::bf16 ? 2 : 4;
-  const double label_bytes = glyphs * (box_bytes + number_bytes),
-               candidate_bytes = slots * (box_bytes + 2 * number_bytes);
+  const double label_bytes = glyphs * (box_bytes + number_bytes);
   const auto seconds = [&](double bytes) { return floor_seconds({bytes, 0}, ceilings); };
   switch (stage) {
     case Stage::scene:
@@ -100,10 +99,9 @@ double floor_of(Stage stage, const Workload& workload, const Ceilings& ceilings)
       return seconds(predictions + predictions * element / number_bytes + number_bytes * cells + label_bytes);
     case Stage::optimizer:
       return seconds(optimizer_bytes(workload));
-    case Stage::decode:
-      return seconds(predictions + candidate_bytes);
     case Stage::nms:
-      return seconds(candidate_bytes + batch * workload.detections * (box_bytes + 2 * number_bytes));
+      return seconds(number_bytes * (slots + batch * workload.candidates * (4 + head.classes)) +
+                     batch * workload.detections * (box_bytes + 2 * number_bytes));
   }
   return 0;
 }

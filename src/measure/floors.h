@@ -19,7 +19,8 @@ struct Workload {
   int shards = 1;            ///< of training
   bool averages = false;     ///< the optimiser keeps a moving average
   bool second_moment = true;
-  int detections = 100;  ///< places for detections an image
+  double candidates = 0;  ///< for detection, an image
+  int detections = 100;   ///< places for detections an image
 };
 
 /// Seconds for a whole batch.

@@ -1,7 +1,6 @@
 #include "nn/detector.h"
 
 #include "gridspot/error.h"
-#include "kernels/decode.h"
 
 namespace gridspot {
 
@@ -13,28 +12,22 @@ Detector::Detector(const Network& network, Device device, int batch, const Detec
                  .engines = settings.engines,
                  .precision = settings.precision,
                  .threads = settings.threads}),
-      boxes_(device, std::size_t(batch) * head_.slots()),
-      scores_(device, std::size_t(batch) * head_.slots()),
-      classes_(device, std::size_t(batch) * head_.slots()),
       detections_(device, batch, settings.capacity) {
   require(!head_.classifies_only(), "network '" + network.spec().name + "' is a classifier: it finds no boxes");
 }
 
 DetectionsView Detector::run(Stream& stream, const NetworkWeights& weights, ConstTensorSpan input, StageClock* clock) {
   timed(clock, Stage::forward, stream, [&] { predictions_ = executor_.forward(stream, weights, input); });
-  timed(clock, Stage::decode, stream, [&] {
-    decode_grid(stream, head_, batch(), settings_.score_threshold, predictions_, boxes_, scores_, classes_);
-  });
   timed(clock, Stage::nms, stream, [&] {
-    suppress(stream, batch(), head_.slots(), boxes_, scores_, classes_, settings_.nms_threshold,
-             settings_.class_agnostic, detections_.view());
+    decode_and_suppress(stream, head_, batch(), settings_.score_threshold, predictions_, settings_.nms_threshold,
+                        settings_.class_agnostic, detections_.view());
   });
   return detections_.view();
 }
 
 std::size_t Detector::bytes() const {
-  constexpr std::size_t candidate_bytes = sizeof(Box) + sizeof(float) + sizeof(std::int32_t);
-  return executor_.planned_bytes() + (boxes_.size() + detections_.boxes.size()) * candidate_bytes +
+  constexpr std::size_t detection_bytes = sizeof(Box) + sizeof(float) + sizeof(std::int32_t);
+  return executor_.planned_bytes() + detections_.boxes.size() * detection_bytes +
          2 * detections_.counts.size() * sizeof(std::int32_t);
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// Canvas to detections: forward, decode, suppress.
+// Canvas to detections: forward, then decoding and suppression in one launch.
 #include "device/stage_clock.h"
 #include "kernels/nms.h"
 #include "nn/network_executor.h"
@@ -40,9 +40,6 @@ class Detector {
   GridHead head_;
   DetectionSettings settings_;
   NetworkExecutor executor_;
-  Buffer<Box> boxes_;
-  Buffer<float> scores_;
-  Buffer<std::int32_t> classes_;
   Detections detections_;
   DeviceSpan<const float> predictions_;
 };

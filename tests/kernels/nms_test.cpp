@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "kernels/decode.h"
 #include "kernels/targets.h"
@@ -15,7 +16,7 @@ namespace gridspot {
 namespace {
 
 using test::Random;
-constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+constexpr float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
 
 struct Candidates {
   std::vector<Box> boxes;
@@ -50,15 +51,13 @@ struct Result {
 
 class Nms : public test::DeviceTest {
  protected:
-  Result suppress(int n, const Candidates& all, int capacity, float threshold = 0.5f, bool class_agnostic = false) {
+  /// Of `work(stream, detections)`.
+  template <class Work>
+  Result detect(int n, int capacity, const Work& work) {
     Result result;
     result.entries = run([&](Stream& stream) {
-      const auto boxes = upload(stream, all.boxes);
-      const auto scores = upload(stream, all.scores);
-      const auto classes = upload(stream, all.classes);
       const Detections detections(device(), n, capacity);
-      gridspot::suppress(stream, n, n == 0 ? 0 : all.count() / n, boxes, scores, classes, threshold, class_agnostic,
-                         detections.view());
+      work(stream, detections.view());
       result.counts = download(stream, detections.counts);
       result.truncated = download(stream, detections.truncated);
       const auto box = download(stream, detections.boxes);
@@ -69,6 +68,48 @@ class Nms : public test::DeviceTest {
       return entries;
     });
     return result;
+  }
+
+  Result suppress(int n, const Candidates& all, int capacity, float threshold = 0.5f, bool class_agnostic = false) {
+    return detect(n, capacity, [&](Stream& stream, const DetectionsView& detections) {
+      const auto boxes = upload(stream, all.boxes);
+      const auto scores = upload(stream, all.scores);
+      const auto classes = upload(stream, all.classes);
+      gridspot::suppress(stream, n, n == 0 ? 0 : all.count() / n, boxes, scores, classes, threshold, class_agnostic,
+                         detections);
+      stream.synchronize();
+    });
+  }
+
+  /// One launch gives the bits of decode_grid and then suppress. Returns how many detections there were.
+  int check_decoding(const GridHead& head, int n, const std::vector<float>& predictions, int capacity,
+                     float score_threshold, float iou_threshold, bool class_agnostic) {
+    const auto one = detect(n, capacity, [&](Stream& stream, const DetectionsView& detections) {
+      decode_and_suppress(stream, head, n, score_threshold, upload(stream, predictions), iou_threshold, class_agnostic,
+                          detections);
+      stream.synchronize();
+    });
+    const auto two = detect(n, capacity, [&](Stream& stream, const DetectionsView& detections) {
+      const std::size_t slots = std::size_t(n) * head.slots();
+      const Buffer<Box> boxes(device(), slots);
+      const Buffer<float> scores(device(), slots);
+      const Buffer<std::int32_t> classes(device(), slots);
+      decode_grid(stream, head, n, score_threshold, upload(stream, predictions), boxes, scores, classes);
+      gridspot::suppress(stream, n, head.slots(), boxes, scores, classes, iou_threshold, class_agnostic, detections);
+      stream.synchronize();
+    });
+    const auto difference = [](const auto& a, const auto& b) {
+      return test::difference_between("one launch and two", std::as_bytes(std::span(a)), std::as_bytes(std::span(b)));
+    };
+    const auto what = testing::Message() << n << " x " << head.cells << " x " << head.cells << ", " << head.predictors
+                                         << " predictors, " << head.classes << " classes, coding "
+                                         << int(head.size_coding) << ", class loss " << int(head.class_loss)
+                                         << ", capacity " << capacity << ", thresholds " << score_threshold << " and "
+                                         << iou_threshold << ", class-agnostic " << class_agnostic;
+    EXPECT_EQ(difference(one.entries, two.entries), "") << what;
+    EXPECT_EQ(difference(one.counts, two.counts), "") << what;
+    EXPECT_EQ(difference(one.truncated, two.truncated), "") << what;
+    return std::accumulate(one.counts.begin(), one.counts.end(), 0);
   }
 
   void check(int n, const Candidates& all, int capacity, float threshold, bool class_agnostic) {
@@ -190,6 +231,84 @@ TEST_P(Nms, TakesOnlyPositiveScores) {
   EXPECT_EQ(result.entries[2].box.cx, 4);
 }
 
+/// Every sixteenth output or so is as large as can be or no number.
+std::vector<float> random_predictions(Random& random, const GridHead& head, int n) {
+  auto predictions = random.uniforms(std::size_t(n) * head.cells * head.cells * head.channels(), -4, 4);
+  for (float& value : predictions)
+    if (random.integer(0, 15) == 0) value = std::vector{nan, infinity, -infinity, 3e38f, -3e38f}[random.integer(0, 4)];
+  return predictions;
+}
+
+TEST_P(Nms, DecodesOnTheWayToTheBitsOfTwoLaunches) {
+  Random random(44);
+  int detections = 0;
+  for (const auto coding : {SizeCoding::linear, SizeCoding::exponential})
+    for (const auto loss : {ClassLoss::cross_entropy, ClassLoss::mse, ClassLoss::bce, ClassLoss::multi_label})
+      for (const auto& [n, cells, predictors, classes] : {std::tuple{0, 7, 1, 10},
+                                                          {1, 1, 1, 1},
+                                                          {3, 4, 3, 5},
+                                                          {33, 1, 2, 3},
+                                                          {2, 2, 8, 1},
+                                                          {5, 8, 1, 10},
+                                                          {2, 14, 2, 10},
+                                                          {1, 28, 1, 10},
+                                                          {1, 5, 2, 200}})
+        for (const float score_threshold : {0.0f, 0.1f, 0.4f, 1.0f}) {
+          const GridHead head{cells, predictors, classes, coding, 0.2f, 0.3f, loss};
+          const int capacity = std::vector{0, 3, 40, head.slots()}[random.integer(0, 3)];
+          const float iou_threshold = std::vector{0.0f, 0.25f, 0.5f, 1.0f}[random.integer(0, 3)];
+          detections += check_decoding(head, n, random_predictions(random, head, n), capacity, score_threshold,
+                                       iou_threshold, random.integer(0, 1) == 1);
+        }
+  EXPECT_GT(detections, 1000);
+}
+
+TEST_P(Nms, DecodesTheMostSlots) {
+  Random random(45);
+  // Around the largest set that stays in shared memory, too.
+  for (const auto& [cells, predictors, score_threshold, iou_threshold] : {std::tuple{64, 2, 0.0f, 0.5f},
+                                                                          {32, 8, 0.0f, 0.05f},
+                                                                          {32, 8, 0.3f, 0.5f},
+                                                                          {32, 1, 0.0f, 0.5f},
+                                                                          {33, 1, 0.0f, 0.5f}}) {
+    const GridHead head{.cells = cells, .predictors = predictors, .classes = 3};
+    const auto predictions = random.uniforms(std::size_t(cells) * cells * head.channels(), -4, 4);
+    EXPECT_GT(check_decoding(head, 1, predictions, 300, score_threshold, iou_threshold, predictors == 8), 0);
+  }
+}
+
+TEST_P(Nms, RefusesPredictionsThatDoNotFit) {
+  struct Arguments {
+    GridHead head{.cells = 2, .predictors = 2, .classes = 3};
+    int n = 2, detections = 2;
+    float score_threshold = 0.1f, iou_threshold = 0.5f;
+    std::size_t predictions = 104;
+  };
+  const auto call = [&](const Arguments& a) {
+    Stream stream(device());
+    const Buffer<float> predictions(device(), a.predictions);
+    fill_bytes(stream, predictions.data(), 0, a.predictions * sizeof(float));
+    const Detections detections(device(), a.detections, 4);
+    decode_and_suppress(stream, a.head, a.n, a.score_threshold, predictions, a.iou_threshold, false, detections.view());
+    stream.synchronize();
+  };
+  test::expect_refusals(
+      Arguments{}, call,
+      {{[](auto& a) { a.head.predictors = 0; }, "decode_and_suppress: predictors must be at least 1, it is 0"},
+       {[](auto& a) { a.n = -1; }, "decode_and_suppress: n must be at least 0, it is -1"},
+       {[](auto& a) { a.predictions = 103; }, "decode_and_suppress: predictions must have 104 elements, it has 103"},
+       {[](auto& a) {
+          a.head.cells = 91, a.head.predictors = 1;
+          a.predictions = 2 * 91 * 91 * 8;
+        },
+        "decode_and_suppress: an image may have 8192 slots, it has 8281"},
+       {[](auto& a) { a.detections = 1; }, "decode_and_suppress: the detections must be of 2 images, they are of 1"},
+       {[](auto& a) { a.score_threshold = nan; },
+        "decode_and_suppress: the score threshold must lie in [0, 1], it is nan"},
+       {[](auto& a) { a.iou_threshold = 1.5f; },
+        "decode_and_suppress: the IoU threshold must lie in [0, 1], it is 1.500000"}});
+}
+
 TEST_P(Nms, RefusesWhatDoesNotFit) {
   struct Arguments {
     int n = 2, slots = 3, detections = 2, capacity = 4;
@@ -256,12 +375,8 @@ TEST_P(Nms, RecoversEncodedTargets) {
       }
       channels[labels[cells[cell]]] = 9;
     }
-    const Buffer<Box> boxes(device(), head.slots());
-    const Buffer<float> scores(device(), head.slots());
-    const Buffer<std::int32_t> classes(device(), head.slots());
-    decode_grid(stream, head, 1, 0.5f, upload(stream, predictions), boxes, scores, classes);
     const Detections detections(device(), 1, 20);
-    gridspot::suppress(stream, 1, head.slots(), boxes, scores, classes, 0.45f, false, detections.view());
+    decode_and_suppress(stream, head, 1, 0.5f, upload(stream, predictions), 0.45f, false, detections.view());
 
     ASSERT_EQ(download(stream, detections.counts)[0], capacity - 1);
     const auto found = download(stream, detections.boxes);
