@@ -74,7 +74,7 @@ class Worker {
  private:
   void enqueue() {
     feed_->fill(stream_, {.step = step_.data(), .offset = first_.data()}, unplaced_);
-    const DetectionsView found = detector_.run(stream_, weights_, feed_->canvases());
+    const DetectionsView found = detector_.enqueue(stream_, weights_, feed_->canvases());
     encode_targets(stream_, canvases_at_once, feed_->capacity(), feed_->boxes(), feed_->labels(), head_.cells,
                    cell_object_, collisions_);
     count_cell_classes(stream_, head_, canvases_at_once, feed_->capacity(), detector_.predictions(), cell_object_,

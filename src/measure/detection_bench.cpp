@@ -4,7 +4,6 @@
 #include <numeric>
 
 #include "data/canvas_source.h"
-#include "device/graph.h"
 #include "measure/floors.h"
 #include "nn/detector.h"
 #include "nn/precision_names.h"
@@ -13,7 +12,7 @@ namespace gridspot::measure {
 
 namespace {
 
-constexpr std::size_t cache_bytes = std::size_t(64) << 20, most_sets = 8;
+constexpr std::size_t cache_bytes = std::size_t(64) << 20, most_sets = Detector::most_graphs;
 
 struct Candidates {
   float score_threshold = 0;
@@ -71,15 +70,9 @@ Json bench_detection(const RunConfig& asked, const GlyphSet& glyphs, int batch, 
                      .precision = config.precision,
                      .engines = config.engines,
                      .threads = threads});
-  std::vector<ReplayedWork> calls(sets);
   std::size_t next = 0;
   const auto run = [&] {
-    const std::size_t set = next++ % sets;
-    const auto enqueue = [&] { detector.run(stream, weights, inputs[set]); };
-    if (stream.is_cuda())
-      calls[set].run(stream, enqueue);
-    else
-      enqueue();
+    detector.run(stream, weights, inputs[next++ % sets]);
     stream.synchronize();
   };
   Repetition warmup = options.warmup;
@@ -91,7 +84,7 @@ Json bench_detection(const RunConfig& asked, const GlyphSet& glyphs, int batch, 
   StageClock clock;
   const Repetition timed_calls{std::max(1, options.measured.least / 4)};
   const auto timed = time_each(timed_calls, stop, [&] {
-    detector.run(stream, weights, inputs[next++ % sets], &clock);
+    detector.enqueue(stream, weights, inputs[next++ % sets], &clock);
     stream.synchronize();
   });
   const DetectionsView found = detector.detections();

@@ -1,5 +1,9 @@
 #pragma once
 // Canvas to detections: forward, then decoding and suppression in one launch.
+#include <map>
+#include <tuple>
+
+#include "device/graph.h"
 #include "device/stage_clock.h"
 #include "kernels/nms.h"
 #include "nn/network_executor.h"
@@ -24,7 +28,16 @@ class Detector {
 
   /// weights: the network's flat buffer. input: [batch, height, width, channels], normalised; float32, under bf16
   /// bfloat16 as well. Enqueues; the view holds until the next call.
-  DetectionsView run(Stream& stream, const NetworkWeights& weights, ConstTensorSpan input, StageClock* clock = nullptr);
+  ///
+  /// From the second call with the same memory for weights and input on, whatever it holds by then, a call is the
+  /// launch of one graph (see ReplayedWork). There are graphs for the first `most_graphs` choices of memory; calls with
+  /// others are enqueued anew. Not for work that is itself captured.
+  DetectionsView run(Stream& stream, const NetworkWeights& weights, ConstTensorSpan input);
+  static constexpr std::size_t most_graphs = 8;
+
+  /// What run() replays, enqueued anew: as part of a larger graph, or stage by stage with a clock.
+  DetectionsView enqueue(Stream& stream, const NetworkWeights& weights, ConstTensorSpan input,
+                         StageClock* clock = nullptr);
 
   /// The network's output of the last run: [batch, cells, cells, channels].
   [[nodiscard]] DeviceSpan<const float> predictions() const { return predictions_; }
@@ -42,6 +55,9 @@ class Detector {
   NetworkExecutor executor_;
   Detections detections_;
   DeviceSpan<const float> predictions_;
+
+  using Call = std::tuple<const float*, std::size_t, const bfloat16*, std::size_t, const void*, std::size_t, DType>;
+  std::map<Call, ReplayedWork> replayed_;
 };
 
 }  // namespace gridspot

@@ -182,11 +182,64 @@ TEST_P(DetectorTest, ForgetsTheLastInputAndMayBeTimed) {
   const auto before = download_numbers(stream, detector.run(stream, weights, first));
   const auto other = download_numbers(stream, detector.run(stream, weights, second));
   StageClock clock;
-  const auto again = download_numbers(stream, detector.run(stream, weights, first, &clock));
+  const auto again = download_numbers(stream, detector.enqueue(stream, weights, first, &clock));
   EXPECT_NE(other.entries, before.entries);
   EXPECT_EQ(again.counts, before.counts);
   EXPECT_EQ(again.entries, before.entries);
   for (const Stage stage : {Stage::forward, Stage::nms}) EXPECT_GT(clock.seconds(stage), 0);
+}
+
+TEST_P(DetectorTest, ReplaysACallToTheSameBits) {
+  Random random(63);
+  const GridHead head{.cells = 7, .predictors = 2, .classes = 10};
+  const Network network = identity_network(head);
+  Stream stream(device());
+  for (const Precision precision : {Precision::fp32, Precision::bf16}) {
+    const DetectionSettings settings{.score_threshold = 0.05f, .precision = precision, .threads = 2};
+    Detector detector(network, device(), batch, settings), eager(network, device(), batch, settings);
+    const DeviceWeights weights(stream, identity_weights(network), precision);
+    const auto other_weights = upload(stream, std::vector<float>(network.buffer_size(), 0.01f));
+    const Buffer<bfloat16> other_rounded(device(), precision == Precision::bf16 ? other_weights.size() : 0);
+    if (other_rounded.size() > 0) convert(stream, other_weights, other_rounded);
+    std::vector<Buffer<float>> inputs;
+    for (std::size_t i = 0; i < Detector::most_graphs + 2; ++i)  // more than there are graphs for
+      inputs.push_back(upload(stream, random_output(random, head)));
+    const auto check = [&](const NetworkWeights& with, const Buffer<float>& input) {
+      const auto actual = download_numbers(stream, detector.run(stream, with, input));
+      const auto expected = download_numbers(stream, eager.enqueue(stream, with, input));
+      EXPECT_EQ(actual.counts, expected.counts);
+      EXPECT_EQ(actual.truncated, expected.truncated);
+      EXPECT_EQ(actual.entries, expected.entries);
+      EXPECT_EQ(download(stream, detector.predictions()), download(stream, eager.predictions()));
+    };
+    for (int round = 0; round < 4; ++round) {
+      SCOPED_TRACE(testing::Message() << "round " << round << ", bf16 " << (precision == Precision::bf16));
+      check(weights, inputs[0]);
+      check({other_weights, other_rounded}, inputs[0]);
+      for (const auto& input : inputs) check(weights, input);
+      const auto values = random_output(random, head);  // where others were
+      copy_to_device(stream, inputs[0].data(), values.data(), values.size() * sizeof(float));
+      stream.synchronize();
+    }
+  }
+}
+
+// As protocol evaluations do; run() would begin a graph within a graph.
+TEST_P(DetectorTest, IsEnqueuedIntoALargerGraph) {
+  Random random(64);
+  const GridHead head{.cells = 5, .predictors = 1, .classes = 3};
+  const Network network = identity_network(head);
+  Stream stream(device());
+  const auto weights = upload(stream, identity_weights(network));
+  const auto input = upload(stream, random_output(random, head));
+  Detector detector(network, device(), batch, {.score_threshold = 0.05f});
+  const auto expected = download_numbers(stream, detector.run(stream, weights, input));
+  Graph graph = Graph::capture(stream, [&] { detector.enqueue(stream, weights, input); });
+  fill_bytes(stream, detector.detections().scores, 0, sizeof(float));
+  graph.launch(stream);
+  EXPECT_EQ(download_numbers(stream, detector.detections()).entries, expected.entries);
+  EXPECT_THROW(Graph::capture(stream, [&] { detector.run(stream, weights, input); }), Error);
+  EXPECT_EQ(download_numbers(stream, detector.run(stream, weights, input)).entries, expected.entries);
 }
 
 TEST(DetectorArguments, ThatDoNotFitAreRefused) {
