@@ -8,6 +8,7 @@
 #include "apps/gridspot/signals.h"
 #include "apps/gridspot/usage.h"
 #include "gridspot/error.h"
+#include "io/atomic_file.h"
 #include "measure/detection_bench.h"
 #include "measure/training_bench.h"
 #include "nn/precision_names.h"
@@ -27,7 +28,8 @@ struct Options {
   int steps = 40, warmup = 5;
   double seconds = 0;
   TrainerOptions trainer;
-  bool json = false;
+  bool no_training = false, no_detection = false, json = false;
+  std::string out;
 };
 
 // Linux resets the peak of a process's resident memory on request.
@@ -88,7 +90,8 @@ void print(const Json& result) {
     std::cout << entry["preset"].get<std::string>() << " on " << entry["protocol"].get<std::string>() << '\n';
     for (const Json& training : entry["training"]) print_training(training);
     for (const Json& detection : entry["detection"]) print_detection(detection);
-    std::cout << "  peak of the process's memory on the host: " << entry["peak_memory_mb"] << " MB\n";
+    if (entry.contains("peak_memory_mb"))
+      std::cout << "  peak of the process's memory on the host: " << entry["peak_memory_mb"] << " MB\n";
   }
   for (const auto& [precision, ceilings] : result["ceilings"].items())
     std::cout << "In brackets: the least time for what a stage must move and multiply, as a share of its time; at "
@@ -126,66 +129,77 @@ class Bench {
     measured_ = {.measured = {options.steps, options.seconds},
                  .warmup = {options.warmup, device.kind == DeviceKind::cuda ? 0.5 : 0.0},  // to warm its clocks
                  .trainer = options.trainer};
+    result_ = {{"gridspot", GRIDSPOT_VERSION},
+               {"device", to_string(device_) + " (" + describe(device_) + ")"},
+               {"glyphs", glyphs_.source},
+               {"settings", options.settings},
+               {"autotune", options.compute.autotune},
+               {"steps_per_launch", options.trainer.steps_per_launch},
+               {"ceilings", Json::object()},
+               {"presets", Json::array()},
+               {"peak_memory_mb", 0}};
   }
 
   Json run(const std::vector<RunConfig>& configs) {
-    Json presets = Json::array();
-    long peak = 0;
-    for (std::size_t i = 0; i < configs.size(); ++i) {
-      presets.push_back(run_preset(options_.presets[i], configs[i]));
-      peak = std::max(peak, presets.back()["peak_memory_mb"].get<long>());
-    }
-    Json ceilings;
-    for (const auto& [precision, measured] : ceilings_)
-      ceilings[name_of(precision_names, precision)] = to_json(measured);
-    return {{"gridspot", GRIDSPOT_VERSION},
-            {"device", to_string(device_) + " (" + describe(device_) + ")"},
-            {"glyphs", glyphs_.source},
-            {"settings", options_.settings},
-            {"autotune", options_.compute.autotune},
-            {"ceilings", ceilings},
-            {"presets", presets},
-            {"peak_memory_mb", peak}};
+    keep();
+    for (std::size_t i = 0; i < configs.size(); ++i) run_preset(options_.presets[i], configs[i]);
+    return result_;
   }
 
+  /// Of the first measurement that failed for another reason than memory.
+  [[nodiscard]] int exit_code() const { return exit_code_; }
+
  private:
-  Json run_preset(const std::string& preset, RunConfig config) {
+  void run_preset(const std::string& preset, RunConfig config) {
     config.network = with_classes(config.network, glyphs_.classes());
     const measure::Ceilings& ceilings = ceilings_for(config.precision);
     reset_peak_memory();
     std::cerr << "Measuring " << preset << '\n';
-    Json entry{{"preset", preset},
-               {"protocol", config.protocol.name},
-               {"training", Json::array()},
-               {"detection", Json::array()}};
-    const std::vector<int> batches = options_.batches.empty() ? std::vector{config.batch} : options_.batches;
+    result_["presets"].push_back({{"preset", preset},
+                                  {"protocol", config.protocol.name},
+                                  {"training", Json::array()},
+                                  {"detection", Json::array()}});
+    std::vector<int> batches = options_.batches.empty() ? std::vector{config.batch} : options_.batches;
+    if (options_.no_training) batches.clear();
     for (const int batch : batches) {
       config.batch = batch;
-      entry["training"].push_back(
-          unless_memory_ends(batch, [&] { return bench_training(config, glyphs_, ceilings, measured_, stop_); }));
+      add("training", batch, [&] { return bench_training(config, glyphs_, ceilings, measured_, stop_); });
     }
+    if (options_.no_detection) return;
     for (const int batch : options_.detect_batches)
-      entry["detection"].push_back(unless_memory_ends(
-          batch, [&] { return bench_detection(config, glyphs_, batch, ceilings, measured_, stop_); }));
-    entry["peak_memory_mb"] = peak_memory_mb();
-    return entry;
+      add("detection", batch, [&] { return bench_detection(config, glyphs_, batch, ceilings, measured_, stop_); });
   }
 
   const measure::Ceilings& ceilings_for(Precision precision) {
     const auto found = ceilings_.find(precision);
     if (found != ceilings_.end()) return found->second;
     const int threads = options_.trainer.threads > 0 ? options_.trainer.threads : available_processors();
-    return ceilings_[precision] = measure::measure_ceilings(device_, precision, threads, stop_);
+    const measure::Ceilings measured = measure::measure_ceilings(device_, precision, threads, stop_);
+    result_["ceilings"][name_of(precision_names, precision)] = to_json(measured);
+    return ceilings_[precision] = measured;
   }
 
-  /// A batch that the device has no memory for is reported as such, and the others are measured.
+  /// To the last preset's list `kind`: what `work` measures, or why it could not; the others are measured all the same.
   template <class Work>
-  static Json unless_memory_ends(int batch, const Work& work) {
+  void add(const char* kind, int batch, const Work& work) {
+    Json measured;
     try {
-      return work();
-    } catch (const OutOfMemory& error) {
-      return {{"batch", batch}, {"failure", error.what()}};
+      measured = work();
+    } catch (const Error& error) {
+      measured = {{"batch", batch}, {"failure", error.what()}};
+      if (exit_code_ == 0 && error.exit_code() != ExitCode::out_of_memory)
+        exit_code_ = static_cast<int>(error.exit_code());
     }
+    Json& preset = result_["presets"].back();
+    preset[kind].push_back(measured);
+    preset["peak_memory_mb"] = peak_memory_mb();
+    result_["peak_memory_mb"] = std::max(result_["peak_memory_mb"].get<long>(), preset["peak_memory_mb"].get<long>());
+    keep();
+  }
+
+  /// So that a process that is killed leaves what it has measured.
+  void keep() const {
+    if (!options_.out.empty()) write_file_atomically(options_.out, to_text(result_));
   }
 
   const Options& options_;
@@ -194,16 +208,19 @@ class Bench {
   const std::atomic<int>& stop_;
   measure::BenchOptions measured_;
   std::map<Precision, measure::Ceilings> ceilings_;
+  Json result_;
+  int exit_code_ = 0;
 };
 
-int bench(const Options& options) {
+int run(const Options& options) {
   const StopSignals signals;
   const Device device = parse_device(options.device);
   std::vector<RunConfig> configs;
   for (const std::string& preset : options.presets) configs.push_back(configure(preset, device, options));
+  Bench bench(options, device, signals.flag());
   Json result;
   try {
-    result = Bench(options, device, signals.flag()).run(configs);
+    result = bench.run(configs);
   } catch (const measure::Stopped&) {
     std::cerr << "Stopped before everything was measured\n";
     return signals.exit_code();
@@ -212,7 +229,7 @@ int bench(const Options& options) {
     std::cout << to_text(result);
   else
     print(result);
-  return 0;
+  return bench.exit_code();
 }
 
 }  // namespace
@@ -241,8 +258,11 @@ Command add_bench(CLI::App& app) {
       ->check(accepted_by(parse_device))
       ->capture_default_str();
   app.add_option("--data", options->data, "glyphs")->capture_default_str();
+  app.add_flag("--no-training", options->no_training, "measure detection alone");
+  app.add_flag("--no-detection", options->no_detection, "measure training alone");
   app.add_flag("--json", options->json, "print one JSON object");
-  return [options] { return bench(*options); };
+  app.add_option("--out", options->out, "a file for that JSON too, written anew after every batch");
+  return [options] { return run(*options); };
 }
 
 }  // namespace gridspot::app

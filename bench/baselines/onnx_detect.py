@@ -7,6 +7,7 @@ torch_detect.py. Needs onnx, onnxruntime and onnxscript beside torch, with which
 """
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import pathlib
@@ -18,7 +19,7 @@ import onnxruntime
 import torch
 
 import measuring
-from torch_detect import NMS_IOU, noisy_canvases, threshold_for
+from torch_detect import NMS_IOU, noisy_sets, threshold_for
 from torch_twin import Twin, decode, load_twin
 
 
@@ -72,22 +73,23 @@ class OnnxDetector:
 
 def measure_batch(model, spec, batch, options):
     detector = OnnxDetector(model, spec, batch, options.threads)
-    name, canvases, wanted = noisy_canvases(spec, options.protocol, batch, "cpu")
-    canvases = numpy.ascontiguousarray(canvases.numpy())
-    _, scores, _ = detector.forward(canvases)
+    name, sets, wanted = noisy_sets(spec, options.protocol, batch, "cpu")
+    sets = [numpy.ascontiguousarray(canvases.numpy()) for canvases in sets]
+    draw = itertools.cycle(sets).__next__
+    _, scores, _ = detector.forward(sets[0])
     threshold = threshold_for(torch.from_numpy(scores), wanted)
 
     def work():
-        return detector.suppress(*detector.forward(canvases), threshold, NMS_IOU)
+        return detector.suppress(*detector.forward(draw()), threshold, NMS_IOU)
 
     def measure(call):
         seconds = measuring.time_latency(call, options.warmup + options.steps, "cpu")[options.warmup:]
         return measuring.spread([s * 1e3 for s in seconds])
 
     whole = measure(work)
-    return {"batch": batch, "protocol": name, "candidates_per_image": float((scores >= threshold).sum()) / batch,
-            "detections": len(work()[0]), "milliseconds": whole, "images_per_second": round(batch / whole["median"] * 1e3, 1),
-            "forward_milliseconds": measure(lambda: detector.forward(canvases))}
+    return {"batch": batch, "protocol": name, "input_sets": len(sets),
+            "candidates_per_image": float((scores >= threshold).sum()) / batch, "detections": len(work()[0]), "milliseconds": whole,
+            "images_per_second": round(batch / whole["median"] * 1e3, 1), "forward_milliseconds": measure(lambda: detector.forward(draw()))}
 
 
 def main():

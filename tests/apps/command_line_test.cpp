@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "data/image.h"
+#include "io/atomic_file.h"
 #include "io/json.h"
 #include "nn/network.h"
 #include "tests/apps/run_program.h"
@@ -240,8 +241,10 @@ TEST_F(CommandLine, BenchMeasuresANetworkFileWithSettingsOnCanvasesOfItsSize) {
                                   {"type": "conv", "filters": 15, "size": 1, "activation": "none"}],
                          "detector": {"cells": 5, "classes": 10}})");
   const auto result = run_gridspot({"bench", "--preset", path("tiny.json"), "--set", "batch=6", "--set", "shards=3",
-                                    "--data", "builtin", "--steps", "2", "--warmup", "1", "--device", "cpu", "--json"});
+                                    "--data", "builtin", "--steps", "2", "--warmup", "1", "--device", "cpu", "--json",
+                                    "--out", path("bench.json")});
   ASSERT_EQ(result.exit_code, 0) << result.error;
+  EXPECT_EQ(read_file(path("bench.json"), 1 << 20), result.out);
   const Json measured = parse_json(result.out, "bench");
   EXPECT_EQ(measured["settings"], Json({"batch=6", "shards=3"}));
   const Json& preset = measured["presets"].at(0);
@@ -250,6 +253,27 @@ TEST_F(CommandLine, BenchMeasuresANetworkFileWithSettingsOnCanvasesOfItsSize) {
   EXPECT_EQ(preset["training"].at(0)["shards"], 3);
   EXPECT_GT(preset["training"].at(0)["canvases_per_second"]["median"], 0);
   EXPECT_EQ(preset["detection"].size(), 2u);
+}
+
+TEST_F(CommandLine, BenchGoesOnWhereABatchFails) {
+  const std::vector<std::string> bench{"bench", "--data",   "builtin", "--device", "cpu",   "--steps",
+                                       "1",     "--warmup", "1",       "--json",   "--out", path("bench.json")};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), bench.begin(), bench.end());
+    return run_gridspot(more);
+  };
+  const auto trained = with({"--no-detection", "--batch", "7", "--batch", "6", "--set", "shards=3"});
+  EXPECT_EQ(trained.exit_code, 3);
+  const Json preset = parse_json(read_file(path("bench.json"), 1 << 20), "bench")["presets"].at(0);
+  ASSERT_EQ(preset["training"].size(), 2u);
+  EXPECT_THAT(preset["training"][0]["failure"].get<std::string>(), HasSubstr("7"));
+  EXPECT_GT(preset["training"][1]["canvases_per_second"]["median"], 0);
+  EXPECT_TRUE(preset["detection"].empty());
+  const auto detected = with({"--no-training", "--detect-batch", "2"});
+  EXPECT_EQ(detected.exit_code, 0) << detected.error;
+  const Json other = parse_json(detected.out, "bench")["presets"].at(0);
+  EXPECT_TRUE(other["training"].empty());
+  EXPECT_EQ(other["detection"].size(), 1u);
 }
 
 TEST_F(CommandLine, DetectReportsABadImageAndGoesOn) {
