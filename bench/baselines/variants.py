@@ -1,4 +1,4 @@
-"""What compare.py runs beside gridspot: for each kind of work the ways in which users of PyTorch and ONNX Runtime make it fast."""
+"""What compare.py runs: gridspot as it can be set up, and the ways in which users of PyTorch and ONNX Runtime make each kind of work fast."""
 import dataclasses
 
 TRAIN, DETECT, ONNX = "torch_train.py", "torch_detect.py", "onnx_detect.py"
@@ -17,6 +17,21 @@ class Variant:
     @property
     def label(self):
         return f"{self.kind}/{self.name}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Ours:
+    name: str
+    flags: tuple = ()  # of gridspot bench
+    training_flags: tuple = ()
+
+
+def ours(cuda):
+    if not cuda:
+        return [Ours("default")]
+    tuned = ("--precision", "bf16", "--autotune")
+    return [Ours("bf16 autotuned", tuned), Ours("bf16", ("--precision", "bf16")), Ours("tf32", ("--precision", "tf32")),
+            Ours("bf16 autotuned, nondeterministic", (*tuned, "--set", "engines.deterministic=false"), ("--steps-per-launch", "8"))]
 
 
 def training(cuda):
