@@ -17,8 +17,9 @@ Detector::Detector(const Network& network, Device device, int batch, const Detec
 }
 
 DetectionsView Detector::run(Stream& stream, const NetworkWeights& weights, ConstTensorSpan input) {
-  const auto& [master, rounded] = weights;
-  const Call call{master.data, master.size, rounded.data, rounded.size, input.data, input.size, input.dtype};
+  const auto& [master, rounded, version] = weights;
+  const Call call{master.data,   master.size, rounded.data, rounded.size,
+                  version.get(), input.data,  input.size,   input.dtype};
   if (replayed_.size() == most_graphs && !replayed_.contains(call)) return enqueue(stream, weights, input);
   replayed_[call].run(stream, [&] { enqueue(stream, weights, input); });
   return detections_.view();

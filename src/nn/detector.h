@@ -56,7 +56,8 @@ class Detector {
   Detections detections_;
   DeviceSpan<const float> predictions_;
 
-  using Call = std::tuple<const float*, std::size_t, const bfloat16*, std::size_t, const void*, std::size_t, DType>;
+  using Call = std::tuple<const float*, std::size_t, const bfloat16*, std::size_t, const std::uint64_t*, const void*,
+                          std::size_t, DType>;
   std::map<Call, ReplayedWork> replayed_;
 };
 
