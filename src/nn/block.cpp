@@ -67,7 +67,12 @@ std::unique_ptr<Block> make_convolution(Device device, const ConvolutionShape& s
 bool takes_pool(Device device, const ConvolutionShape& shape, const BlockOptions& options) {
   BlockOptions with_pool = options;
   with_pool.pools = true;
-  return device.kind == DeviceKind::cuda && stem_takes(shape, with_pool);
+  if (device.kind == DeviceKind::cuda) return stem_takes(shape, with_pool);
+#if GRIDSPOT_WITH_ONEDNN
+  return onednn::takes_pool(shape, with_pool);
+#else
+  return false;
+#endif
 }
 
 std::unique_ptr<Block> make_product(Device device, const ProductShape& shape, Activation activation,

@@ -9,6 +9,7 @@ int preferred_group(int channels);
 std::unique_ptr<Block> make_convolution(const ConvolutionShape& shape, Activation activation,
                                         const BlockOptions& options);
 std::unique_ptr<Block> make_product(const ProductShape& shape, Activation activation, const BlockOptions& options);
+bool takes_pool(const ConvolutionShape& shape, const BlockOptions& options);
 }  // namespace gridspot::onednn
 
 namespace gridspot::cuda {

@@ -1,6 +1,7 @@
 // Convolution blocks on the CPU. oneDNN chooses its own formats; with activations in the groups that it prefers only
 // the weights, which are small, are reordered.
 #include "nn/block_libraries.h"
+#include "nn/cpu_stem_block.h"
 #include "nn/onednn_block.h"
 #include "nn/winograd_block.h"
 
@@ -81,11 +82,7 @@ std::unique_ptr<Block> plan_convolution(const ConvolutionShape& shape, Activatio
       passes.forward = forward_pass(engine, description, formats);
     else
       prepare_weights(engine, description, formats, passes);
-    if (options.training && !options.input_gradient && options.dtype() == DType::float32 && StemGradient::fits(shape))
-      passes.stem = std::make_unique<StemGradient>(shape, options.masks_gradient ? negative_slope(activation) : 1,
-                                                   options.output_group);
-    else if (options.training)
-      passes.backward_weights = backward_weights(backward_weights_types(options));
+    if (options.training) passes.backward_weights = backward_weights(backward_weights_types(options));
     if (options.training && options.input_gradient) passes.backward_data = backward_data(backward_data_types(options));
     return std::make_unique<OnednnBlock>(std::move(passes), activation, options);
   });
@@ -109,13 +106,20 @@ int preferred_group(int channels) {
 
 std::unique_ptr<Block> make_convolution(const ConvolutionShape& shape, Activation activation,
                                         const BlockOptions& options) {
-  if (WinogradBlock::fits(shape, options)) return std::make_unique<WinogradBlock>(shape, activation, options);
   const auto pixels = std::size_t(shape.batch) * shape.output_height() * shape.output_width();
   const BlockSizes sizes{.input = std::size_t(shape.batch) * shape.height * shape.width * shape.input_channels,
                          .weights = std::size_t(shape.filters) * shape.size * shape.size * shape.input_channels,
                          .output = pixels * shape.filters};
-  return native_or_emulated(sizes, activation, options,
-                            [&](const BlockOptions& wanted) { return plan_convolution(shape, activation, wanted); });
+  const auto make = [&](const BlockOptions& wanted) -> std::unique_ptr<Block> {
+    if (CpuStemBlock::fits(shape, wanted)) return std::make_unique<CpuStemBlock>(shape, activation, wanted);
+    if (WinogradBlock::fits(shape, wanted)) return std::make_unique<WinogradBlock>(shape, activation, wanted);
+    return plan_convolution(shape, activation, wanted);
+  };
+  return native_or_emulated(sizes, activation, options, make);
+}
+
+bool takes_pool(const ConvolutionShape& shape, const BlockOptions& options) {
+  return CpuStemBlock::fits(shape, options) || WinogradBlock::fits(shape, options);
 }
 
 }  // namespace gridspot::onednn

@@ -1,17 +1,12 @@
 #pragma once
 // Eight floats in a vector register (GCC and Clang), for what the CPU computes beside oneDNN.
-#include <cstring>
-
 namespace gridspot {
 
 inline constexpr int lane_count = 8;
 typedef float Lanes __attribute__((vector_size(lane_count * sizeof(float))));
+typedef float UnalignedLanes __attribute__((vector_size(lane_count * sizeof(float)), aligned(4), may_alias));
 
-inline Lanes load_lanes(const float* from) {
-  Lanes value;
-  std::memcpy(&value, from, sizeof value);
-  return value;
-}
-inline void store_lanes(float* to, const Lanes& value) { std::memcpy(to, &value, sizeof value); }
+inline Lanes load_lanes(const float* from) { return *reinterpret_cast<const UnalignedLanes*>(from); }
+inline void store_lanes(float* to, const Lanes& value) { *reinterpret_cast<UnalignedLanes*>(to) = value; }
 
 }  // namespace gridspot

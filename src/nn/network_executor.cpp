@@ -35,8 +35,8 @@ struct NetworkExecutor::Implementation {
     }
     steps.back().output_dtype = DType::float32;
     first_head = network.spec().backbone.size();
-    take_in_pool(device, batch, options.precision, steps, first_head);
     choose_groups(device, steps);
+    take_in_pools(device, batch, {.training = options.training, .precision = options.precision}, steps, first_head);
     head_offset = network.head_offset();
     find_parameters(network);
     make_blocks();

@@ -18,20 +18,26 @@ ConvolutionShape convolution_shape(const NetworkLayer& layer, int batch) {
   return {batch, layer.input.height, layer.input.width, layer.input.channels, filters, size, stride, padding};
 }
 
-void take_in_pool(Device device, int batch, Precision precision, std::vector<Step>& steps, std::size_t& first_head) {
-  // The last layer's output stays float32 under bf16, so what is left must be more than the first.
-  if (steps.size() < 3 || first_head == 1) return;
-  NetworkLayer &first = steps[0].layer, &second = steps[1].layer;
-  const auto* pool = std::get_if<MaxPoolLayer>(&second.spec);
-  if (!std::holds_alternative<ConvolutionLayer>(first.spec) || pool == nullptr || pool->size != 2 || pool->stride != 2)
-    return;
-  const BlockOptions options{.input_gradient = false, .precision = precision};
-  if (!takes_pool(device, convolution_shape(first, batch), options)) return;
-  first.name += " with " + second.name;
-  first.output = second.output;
-  steps[0].pools = true;
-  steps.erase(steps.begin() + 1);
-  if (first_head != 0) --first_head;
+void take_in_pools(Device device, int batch, const BlockOptions& options, std::vector<Step>& steps,
+                   std::size_t& first_head) {
+  // The last layer's output stays float32 under bf16, so it is no pool's.
+  for (std::size_t i = 0; i + 2 < steps.size(); ++i) {
+    NetworkLayer &layer = steps[i].layer, &next = steps[i + 1].layer;
+    const auto* pool = std::get_if<MaxPoolLayer>(&next.spec);
+    if (!std::holds_alternative<ConvolutionLayer>(layer.spec) || pool == nullptr || pool->size != 2 ||
+        pool->stride != 2 || first_head == i + 1)
+      continue;
+    BlockOptions with_groups = options;
+    with_groups.input_gradient = i > 0;
+    with_groups.input_group = steps[i].input_group;
+    with_groups.output_group = steps[i].output_group;
+    if (!takes_pool(device, convolution_shape(layer, batch), with_groups)) continue;
+    layer.name += " with " + next.name;
+    layer.output = next.output;
+    steps[i].pools = true;
+    steps.erase(steps.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+    if (first_head > i) --first_head;
+  }
 }
 
 void choose_groups(Device device, std::vector<Step>& steps) {

@@ -39,10 +39,11 @@ inline bool chooses(const Step& step) { return step.pools || is_max_pool(step.la
 /// Of a convolution's layer.
 ConvolutionShape convolution_shape(const NetworkLayer& layer, int batch);
 
-/// Lets the first layer take in the max pool behind it, where the device has such a block (takes_pool()): the two
-/// become one step, whose layer has the pool's output. first_head, the index of the head's first step, moves along; a
-/// backbone and a head stay apart.
-void take_in_pool(Device device, int batch, Precision precision, std::vector<Step>& steps, std::size_t& first_head);
+/// Lets convolutions take in the max pools behind them, where the device has such blocks (takes_pool()): the two become
+/// one step, whose layer has the pool's output. `options` are those of all blocks. first_head, the index of the head's
+/// first step, moves along; a backbone and a head stay apart. Layouts are chosen before.
+void take_in_pools(Device device, int batch, const BlockOptions& options, std::vector<Step>& steps,
+                   std::size_t& first_head);
 
 /// Chooses the layout of every activation. Convolutions get what their library prefers; pools keep a layout; what the
 /// caller sees and what is flattened is channels-last.

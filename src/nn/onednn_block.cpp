@@ -121,13 +121,12 @@ void OnednnBlock::backward(Stream& stream, const Backward& arguments) {
   arguments.weights.require_dtype("weights", dtype_);
   arguments.output_gradient.require_dtype("output_gradient", dtype_);
   arguments.input_gradient.require_dtype("input_gradient", dtype_);
-  ensure(passes_.stem || passes_.backward_weights, "the block was not built for training");
+  ensure(passes_.backward_weights != nullptr, "the block was not built for training");
   stream.submit([this, arguments](Stream&) { run_backward(arguments); });
 }
 
 void OnednnBlock::run_backward(const Backward& arguments) {
   const ThreadCount count(threads_);
-  if (passes_.stem) return passes_.stem->run(arguments);
   mask_gradient(arguments.output, slope_, arguments.output_gradient);
   {
     const void* inputs[] = {arguments.input.data, arguments.output_gradient.data};
@@ -141,7 +140,7 @@ void OnednnBlock::run_backward(const Backward& arguments) {
 }
 
 std::size_t OnednnBlock::workspace_bytes() const {
-  std::size_t bytes = passes_.stem ? passes_.stem->workspace_bytes() : 0;
+  std::size_t bytes = 0;
   for (const Pass* pass : {passes_.forward.get(), passes_.backward_data.get(), passes_.backward_weights.get()})
     if (pass != nullptr) bytes = std::max(bytes, pass->workspace_bytes());
   return bytes;

@@ -7,7 +7,6 @@
 
 #include "nn/bfloat16_emulation.h"
 #include "nn/onednn.h"
-#include "nn/stem_gradient.h"
 
 namespace gridspot::onednn {
 
@@ -57,7 +56,6 @@ class Pass {
 struct Passes {
   std::unique_ptr<Pass> forward, backward_data, backward_weights, prepare;
   std::size_t prepared_weights_bytes = 0;  ///< that `prepare` writes
-  std::unique_ptr<StemGradient> stem;      ///< instead of both backward passes
 };
 
 /// The activation's derivative, read off its output: gradient *= output > 0 ? 1 : slope. A slope of 1 reads nothing.

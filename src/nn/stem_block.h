@@ -1,7 +1,7 @@
 #pragma once
 // A network's first convolution, for images of one channel, with gridspot's own kernels (kernels/stem.h) in place of a
 // library's: where there is one input channel, libraries are far from the memory's speed, and cuDNN's engines for the
-// weights' gradient ask for hundreds of megabytes. On the CPU oneDNN and StemGradient are faster.
+// weights' gradient ask for hundreds of megabytes. nn/cpu_stem_block.h is for the CPU.
 #include <memory>
 
 #include "nn/block.h"

@@ -1,17 +1,17 @@
 #pragma once
-// Inference of 3x3 convolutions of stride 1 on the CPU by Winograd's algorithm F(4x4, 3x3): a tile of 4x4 outputs takes
-// 36 products a pair of channels instead of 144. (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks".)
-// Sums of large and small terms round more than those of the definition: about 1.5e-6 of the output's root mean square
-// for 64 channels, some hundred times less than with factors of TF32.
-#include "nn/block.h"
+// A convolution by Winograd's algorithm as a block of networks on the CPU.
+#include <cstdint>
+#include <optional>
+
+#include "nn/winograd.h"
 
 namespace gridspot {
 
-/// The bits depend neither on the number of threads nor on the batch.
+/// The bits depend neither on the number of threads nor, in inference, on the batch.
 class WinogradBlock : public Block {
  public:
   /// Whether it is made for these, and takes fewer products: size 3, stride 1, channels and filters in groups of 8,
-  /// inference in tf32.
+  /// tf32.
   static bool fits(const ConvolutionShape& shape, const BlockOptions& options);
 
   WinogradBlock(const ConvolutionShape& shape, Activation activation, const BlockOptions& options);
@@ -23,22 +23,18 @@ class WinogradBlock : public Block {
   void prepare(Stream& stream, ConstTensorSpan weights, DeviceSpan<std::byte> prepared) override;
 
  private:
-  struct Tile {
-    int image, y, x;  ///< of the tile's first output
-  };
-  [[nodiscard]] int tiles() const { return shape_.batch * tiles_down_ * tiles_across_; }
-  [[nodiscard]] Tile tile(int number) const;
-  [[nodiscard]] std::size_t share_floats() const;
-  void transform_weights(const float* weights, float* transformed) const;
-  void transform_input(const float* input, int first, int count, float* transformed) const;
-  void multiply(const float* input, const float* weights, int count, float* products) const;
-  void transform_output(const float* products, const float* bias, int first, int count, float* output) const;
+  [[nodiscard]] std::size_t unpooled_floats() const;
+  /// The gradient of what was pooled.
+  void unpool(const float* gradient, const std::uint8_t* choice, float* unpooled) const;
+  void run_backward(const Backward& arguments) const;
 
   ConvolutionShape shape_;
-  float slope_;
+  bool pools_;
+  WinogradConvolution forward_;
+  std::optional<WinogradConvolution> backward_data_;
+  std::optional<WinogradWeightGradient> backward_weights_;  ///< in training
+  float slope_, masked_slope_;                              ///< of the activation, and of its derivative in backward
   int threads_;
-  int tiles_across_, tiles_down_, tiles_at_once_;
-  std::size_t input_stride_, product_stride_;  ///< floats between the values of one point and those of the next
 };
 
 }  // namespace gridspot

@@ -96,13 +96,17 @@ TEST(StemBlock, TakesFirstConvolutionsOfOneChannel) {
   EXPECT_FALSE(takes([](auto&, auto& o) { o.output_group = 8; }));
 }
 
-TEST(StemBlock, TakesThePoolInOnCudaAlone) {
+TEST(StemBlock, TakesThePoolIn) {
   const BlockOptions options{.input_gradient = false};
-  EXPECT_TRUE(takes_pool({DeviceKind::cuda, 0}, shape, options));
-  EXPECT_FALSE(takes_pool({}, shape, options));
-  EXPECT_FALSE(takes_pool({DeviceKind::cuda, 0}, shape, {}));
+  const BlockOptions half{.input_gradient = false, .precision = Precision::bf16, .pools = true};
+  const Device cuda{DeviceKind::cuda, 0};
+  EXPECT_TRUE(takes_pool(cuda, shape, options));
+  EXPECT_TRUE(takes_pool(cuda, shape, half));
+  EXPECT_TRUE(takes_pool({}, shape, options));
+  EXPECT_FALSE(takes_pool({}, shape, half));
+  for (const Device device : {cuda, Device{}}) EXPECT_FALSE(takes_pool(device, shape, {}));
   EXPECT_THAT(
-      [] { make_convolution({}, shape, Activation::relu, {.input_gradient = false, .pools = true}); },
+      [&] { make_convolution({}, shape, Activation::relu, half); },
       testing::ThrowsMessage<InvalidInput>("a convolution of 1 channels on cpu cannot take in the pool behind it"));
 }
 

@@ -14,24 +14,28 @@ namespace gridspot {
 namespace {
 
 struct Values {
-  std::vector<float> input, weights, bias;
+  std::vector<float> input, weights, bias, output_gradient;
 };
 
 Values random_values(test::Random& random, const ConvolutionShape& s) {
   return {random.uniforms(std::size_t(s.batch) * s.height * s.width * s.input_channels),
-          random.uniforms(std::size_t(s.filters) * s.size * s.size * s.input_channels), random.uniforms(s.filters)};
+          random.uniforms(std::size_t(s.filters) * s.size * s.size * s.input_channels), random.uniforms(s.filters),
+          random.uniforms(std::size_t(s.batch) * s.output_height() * s.output_width() * s.filters)};
 }
 
-BlockOptions options_with(int threads) {
-  return {.training = false, .threads = threads, .input_group = 8, .output_group = 8};
+BlockOptions options_with(int threads, bool training = false) {
+  return {.training = training, .threads = threads, .input_group = 8, .output_group = 8};
+}
+
+std::vector<float> grouped(const std::vector<float>& values, int pixels, int channels) {
+  return test::regroup(values, pixels, channels, 8, false);
 }
 
 /// Channels-last in and out.
 std::vector<float> convolve(const ConvolutionShape& s, Activation activation, const Values& values, int threads = 1) {
   Stream stream(Device{});
   WinogradBlock block(s, activation, options_with(threads));
-  const auto input = upload(
-      stream, test::regroup(values.input, s.height * s.width, s.input_channels, s.input_channels > 8 ? 8 : 0, false));
+  const auto input = upload(stream, grouped(values.input, s.height * s.width, s.input_channels));
   const auto weights = upload(stream, values.weights), bias = upload(stream, values.bias);
   const int pixels = s.output_height() * s.output_width();
   const Buffer<float> output(stream.device(), std::size_t(s.batch) * pixels * s.filters);
@@ -44,26 +48,104 @@ std::vector<float> convolve(const ConvolutionShape& s, Activation activation, co
   return test::regroup(download(stream, output), pixels, s.filters, 8, true);
 }
 
+struct Trained {
+  std::vector<float> output, input_gradient, weight_gradient, bias_gradient;
+};
+
+/// A step of training: forward, then backward. Channels-last in and out.
+Trained train(const ConvolutionShape& s, Activation activation, const Values& values, const BlockOptions& options) {
+  Stream stream(Device{});
+  WinogradBlock block(s, activation, options);
+  const int pixels = s.height * s.width, output_pixels = s.output_height() * s.output_width();
+  const auto input = upload(stream, grouped(values.input, pixels, s.input_channels));
+  const auto weights = upload(stream, values.weights), bias = upload(stream, values.bias);
+  const auto output_gradient = upload(stream, grouped(values.output_gradient, output_pixels, s.filters));
+  const Buffer<float> output(stream.device(), values.output_gradient.size()),
+      input_gradient(stream.device(), options.input_gradient ? values.input.size() : 0),
+      weight_gradient(stream.device(), values.weights.size()), bias_gradient(stream.device(), values.bias.size());
+  const Buffer<std::byte> workspace(stream.device(), block.workspace_bytes());
+  block.forward(stream, {input, weights, bias, output, workspace});
+  block.backward(stream,
+                 {input, output, weights, output_gradient, input_gradient, weight_gradient, bias_gradient, workspace});
+  workspace.check_red_zone();
+  return {test::regroup(download(stream, output), output_pixels, s.filters, 8, true),
+          test::regroup(download(stream, input_gradient), pixels, s.input_channels, 8, true),
+          download(stream, weight_gradient), download(stream, bias_gradient)};
+}
+
+/// As much as sums of so many terms between -1 and 1 lose, whether they come to much or little.
+test::Tolerance tolerance_of(int terms) { return {3e-5 * std::sqrt(double(terms)), 1e-5}; }
+
+std::string describe(const ConvolutionShape& s) {
+  return std::to_string(s.batch) + " images of " + std::to_string(s.height) + " x " + std::to_string(s.width) + " x " +
+         std::to_string(s.input_channels) + ", " + std::to_string(s.filters) + " filters, padding " +
+         std::to_string(s.padding);
+}
+
+reference::Tensor tensor(int batch, int height, int width, int channels, const std::vector<float>& values) {
+  reference::Tensor result(batch, height, width, channels);
+  result.values = test::to_double(values);
+  return result;
+}
+
+const std::vector<ConvolutionShape> shapes{
+    {1, 4, 4, 8, 8},    {1, 6, 6, 8, 16, 3, 1, 0},    {2, 7, 11, 16, 24},
+    {3, 8, 5, 24, 8},   {1, 28, 28, 64, 64},          {1, 10, 9, 8, 40, 3, 1, 2},
+    {2, 33, 18, 8, 16}, {1, 13, 13, 32, 32, 3, 1, 0}, {5, 16, 16, 128, 16},
+};
+
 TEST(Winograd, MatchesTheDefinition) {
   test::Random random(71);
-  const std::vector<ConvolutionShape> shapes{
-      {1, 4, 4, 8, 8},    {1, 6, 6, 8, 16, 3, 1, 0},    {2, 7, 11, 16, 24},
-      {3, 8, 5, 24, 8},   {1, 28, 28, 64, 64},          {1, 10, 9, 8, 40, 3, 1, 2},
-      {2, 33, 18, 8, 16}, {1, 13, 13, 32, 32, 3, 1, 0}, {5, 16, 16, 128, 16},
-  };
   for (const ConvolutionShape& s : shapes)
     for (const Activation activation : {Activation::none, Activation::relu, Activation::leaky}) {
-      SCOPED_TRACE(testing::Message() << s.batch << " images of " << s.height << " x " << s.width << " x "
-                                      << s.input_channels << ", " << s.filters << " filters, padding " << s.padding);
-      // As much as sums of 9 * channels terms between -1 and 1 lose, whether they come to much or little.
-      const test::Tolerance tolerance{1e-5 * std::sqrt(9.0 * s.input_channels), 1e-5};
+      SCOPED_TRACE(describe(s));
       const auto values = random_values(random, s);
-      reference::Tensor input(s.batch, s.height, s.width, s.input_channels);
-      input.values = test::to_double(values.input);
+      const auto input = tensor(s.batch, s.height, s.width, s.input_channels, values.input);
       const auto expected =
           reference::convolution(s, activation, input, test::to_double(values.weights), test::to_double(values.bias));
-      EXPECT_TRUE(test::matches(convolve(s, activation, values), expected.values, tolerance));
+      EXPECT_TRUE(test::matches(convolve(s, activation, values), expected.values, tolerance_of(9 * s.input_channels)));
     }
+}
+
+TEST(Winograd, TrainsAsTheDefinitionDoes) {
+  test::Random random(73);
+  for (const ConvolutionShape& s : shapes)
+    for (const Activation activation : {Activation::none, Activation::relu, Activation::leaky})
+      for (const bool input_gradient : {true, false}) {
+        SCOPED_TRACE(describe(s) + (input_gradient ? ", with an input gradient" : ""));
+        const auto values = random_values(random, s);
+        const auto input = tensor(s.batch, s.height, s.width, s.input_channels, values.input);
+        const auto gradient = tensor(s.batch, s.output_height(), s.output_width(), s.filters, values.output_gradient);
+        const auto weights = test::to_double(values.weights);
+        BlockOptions options = options_with(1, true);
+        options.input_gradient = input_gradient;
+        const auto actual = train(s, activation, values, options);
+        const auto output = reference::convolution(s, activation, input, weights, test::to_double(values.bias));
+        EXPECT_TRUE(test::matches(actual.output, output.values, tolerance_of(9 * s.input_channels)));
+        // Whether an output of almost nothing is positive is a matter of rounding: of what was rounded.
+        const auto rounded = tensor(s.batch, s.output_height(), s.output_width(), s.filters, actual.output);
+        const auto expected = reference::convolution_backward(s, activation, input, rounded, weights, gradient);
+        const auto pixels = tolerance_of(s.batch * s.output_height() * s.output_width());
+        EXPECT_TRUE(test::matches(actual.weight_gradient, expected.weights, pixels));
+        EXPECT_TRUE(test::matches(actual.bias_gradient, expected.bias, pixels));
+        if (input_gradient) {
+          EXPECT_TRUE(test::matches(actual.input_gradient, expected.input.values, tolerance_of(9 * s.filters)));
+        }
+      }
+}
+
+// The next layer's backward pass may have masked it.
+TEST(Winograd, MayLeaveTheGradientUnmasked) {
+  test::Random random(74);
+  const ConvolutionShape s{2, 9, 12, 16, 8};
+  const auto values = random_values(random, s);
+  BlockOptions options = options_with(1, true);
+  options.masks_gradient = false;
+  const auto actual = train(s, Activation::relu, values, options), linear = train(s, Activation::none, values, options);
+  EXPECT_NE(actual.output, linear.output);
+  EXPECT_EQ(actual.input_gradient, linear.input_gradient);
+  EXPECT_EQ(actual.weight_gradient, linear.weight_gradient);
+  EXPECT_EQ(actual.bias_gradient, linear.bias_gradient);
 }
 
 TEST(Winograd, GivesTheSameBitsWithAnyNumberOfThreadsAndInAnyBatch) {
@@ -98,7 +180,7 @@ TEST(Winograd, FitsWhereItTakesFewerProducts) {
   EXPECT_FALSE(fits([](auto& s, auto& options) { s.input_channels = 1, options.input_group = 0; }));
   EXPECT_FALSE(fits([](auto&, auto& options) { options.output_group = 16; }));
   EXPECT_FALSE(fits([](auto&, auto& options) { options.input_group = 0; }));
-  EXPECT_FALSE(fits([](auto&, auto& options) { options.training = true; }));
+  EXPECT_TRUE(fits([](auto&, auto& options) { options.training = true; }));
   EXPECT_FALSE(fits([](auto&, auto& options) { options.precision = Precision::fp32; }));
   EXPECT_FALSE(fits([](auto&, auto& options) { options.precision = Precision::bf16; }));
 }

@@ -6,9 +6,10 @@
 namespace gridspot::test {
 
 /// From channels-last to [n, channels / group, height, width, group] (group 0: unchanged), and back.
-inline std::vector<float> regroup(const std::vector<float>& values, int pixels, int channels, int group, bool back) {
+template <class T>
+std::vector<T> regroup(const std::vector<T>& values, int pixels, int channels, int group, bool back) {
   if (group == 0) return values;
-  std::vector<float> result(values.size());
+  std::vector<T> result(values.size());
   const int batch = static_cast<int>(values.size()) / (pixels * channels);
   for (int n = 0; n < batch; ++n)
     for (int p = 0; p < pixels; ++p)
