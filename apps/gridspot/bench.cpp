@@ -94,7 +94,8 @@ void print(const Json& result) {
       std::cout << "  peak of the process's memory on the host: " << entry["peak_memory_mb"] << " MB\n";
   }
   for (const auto& [precision, ceilings] : result["ceilings"].items())
-    std::cout << "In brackets: the least time for what a stage must move and multiply, as a share of its time; at "
+    std::cout << "In brackets: the least time for what a stage must move and by definition multiply, as a share of its "
+                 "time; at "
               << ceilings["copy_gigabytes_per_second"].get<double>() << " GB/s and " << std::setprecision(3)
               << ceilings["product_teraflops"].get<double>() << " TFLOP/s (" << precision
               << "), measured in this run\n";

@@ -117,6 +117,32 @@ void wait_for_event(int device, void* event) {
   check(cudaEventSynchronize(as_event(event)), "cudaEventSynchronize");
 }
 
+bool is_capturing(int device, void* stream) {
+  make_current(device);
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  check(cudaStreamIsCapturing(as_stream(stream), &status), "cudaStreamIsCapturing");
+  return status != cudaStreamCaptureStatusNone;
+}
+
+void* create_timed_event(int device) {
+  make_current(device);
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreate(&event), "cudaEventCreate");
+  return event;
+}
+
+void record_timed_event(int device, void* event, void* stream) {
+  const unsigned flags = is_capturing(device, stream) ? cudaEventRecordExternal : cudaEventRecordDefault;
+  check(cudaEventRecordWithFlags(as_event(event), as_stream(stream), flags), "cudaEventRecord");
+}
+
+double seconds_between(int device, void* first, void* last) {
+  wait_for_event(device, last);
+  float milliseconds = 0;
+  check(cudaEventElapsedTime(&milliseconds, as_event(first), as_event(last)), "cudaEventElapsedTime");
+  return milliseconds * 1e-3;
+}
+
 void begin_capture(int device, void* stream) {
   make_current(device);
   check(cudaStreamBeginCapture(as_stream(stream), cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");

@@ -21,6 +21,10 @@ void destroy_event(int device, void* event) noexcept;
 void record_event(int device, void* event, void* stream);
 bool event_reached(int device, void* event);
 void wait_for_event(int device, void* event);
+bool is_capturing(int device, void* stream);
+void* create_timed_event(int device);
+void record_timed_event(int device, void* event, void* stream);  ///< in a capture: by every launch of the graph
+double seconds_between(int device, void* first, void* last);     ///< timed events; waits for the last one
 /// Of the calling thread: what it must not do meanwhile fails.
 void begin_capture(int device, void* stream);
 void* end_capture(int device, void* stream);  ///< a cudaGraphExec_t

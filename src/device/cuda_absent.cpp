@@ -25,6 +25,10 @@ void destroy_event(int, void*) noexcept {}
 void record_event(int, void*, void*) { absent(); }
 bool event_reached(int, void*) { absent(); }
 void wait_for_event(int, void*) { absent(); }
+bool is_capturing(int, void*) { absent(); }
+void* create_timed_event(int) { absent(); }
+void record_timed_event(int, void*, void*) { absent(); }
+double seconds_between(int, void*, void*) { absent(); }
 void begin_capture(int, void*) { absent(); }
 void* end_capture(int, void*) { absent(); }
 void abandon_capture(int, void*) noexcept {}

@@ -1,7 +1,8 @@
 #pragma once
 // The least time that each stage of a step could take: what it must read and write once at the bandwidth of a copy,
-// what it must multiply at the rate of a large matrix product. Layers are counted one by one, each the longer of the
-// two times; what two layers could save by being one is not counted.
+// what the definition multiplies at the rate of a large matrix product. Layers are counted one by one, each the longer
+// of the two times; what two layers could save by being one is not counted. Stages that do save it, or that multiply
+// less (nn/winograd.h), can be faster than their floor.
 #include "device/stage_clock.h"
 #include "measure/ceilings.h"
 #include "nn/network.h"

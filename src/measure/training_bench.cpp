@@ -53,6 +53,7 @@ Json stages_json(const StageClock& clock, std::initializer_list<Stage> stages, d
 
 Json bench_training(const RunConfig& config, const GlyphSet& glyphs, const Ceilings& ceilings,
                     const BenchOptions& options, const std::atomic<int>& stop) {
+  std::vector<StageClock> clocks;  // outlives the graphs that they measure
   Trainer trainer(resolve(config), glyphs, options.trainer);
   const int window = steps_of_window(trainer);
   const auto windows_of = [window](const Repetition& steps) {
@@ -65,10 +66,16 @@ Json bench_training(const RunConfig& config, const GlyphSet& glyphs, const Ceili
   const Spread spread = spread_of(seconds);
   const double canvases = double(trainer.config().batch) * window;
 
-  std::vector<StageClock> clocks(trainer.threads());
+  clocks = std::vector<StageClock>(trainer.threads());
   trainer.set_clocks(&clocks);
+  const auto timed_step = [&] {
+    run_steps(trainer, 1);
+    for (StageClock& one : clocks) one.take();
+  };
+  time_each({2}, stop, timed_step);  // captures
+  for (StageClock& one : clocks) one.reset();
   const Repetition timed_steps{std::max(1, options.measured.least / 4)};
-  const auto timed = time_each(timed_steps, stop, [&] { run_steps(trainer, 1); });
+  const auto timed = time_each(timed_steps, stop, timed_step);
   StageClock clock;
   for (const StageClock& one : clocks) clock.add(one);
   const Workload workload = workload_of(trainer);

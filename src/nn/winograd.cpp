@@ -323,7 +323,7 @@ WinogradWeightGradient::WinogradWeightGradient(const ConvolutionShape& shape)
 
 std::size_t WinogradWeightGradient::work_floats() const {
   return points * (input_stride_ + gradient_stride_ + sum_stride_);
-};
+}
 
 void WinogradWeightGradient::run(const float* input, const float* output_gradient, float* weight_gradient,
                                  float* bias_gradient, float* work) const {
@@ -346,7 +346,7 @@ void WinogradWeightGradient::run(const float* input, const float* output_gradien
       for (int filter = 0; filter < filters; ++filter) bias_gradient[filter] += tile_sums[filter];
   }
   transform_back(sums, weight_gradient);
-};
+}
 
 /// From [points, channels, filters] to [filters, 3, 3, channels].
 void WinogradWeightGradient::transform_back(const float* sums, float* weight_gradient) const {
@@ -362,6 +362,6 @@ void WinogradWeightGradient::transform_back(const float* sums, float* weight_gra
                   value[i];
           });
     }
-};
+}
 
 }  // namespace gridspot

@@ -157,7 +157,7 @@ void Trainer::launch(int device, TrainedPart part, std::uint64_t steps) {
   const auto enqueue = [&] {
     for (std::uint64_t i = 0; i < steps; ++i) enqueue_step(device, part);
   };
-  if (uses_graphs(options_, on.device) && clocks_ == nullptr)
+  if (uses_graphs(options_, on.device))
     on.launches[{part, steps}].run(on.replicas.front()->stream(), enqueue);
   else
     enqueue();
@@ -215,6 +215,12 @@ void Trainer::restore(const TrainerState& state) {
   for (OnDevice& on : on_devices_) on.learner->restore(on.replicas.front()->stream(), state);
   steps_done_ = metrics_taken_ = state.step;
   for (Mark& mark : marks_) mark.steps = 0;
+}
+
+void Trainer::set_clocks(std::vector<StageClock>* clocks) {
+  main_stream().synchronize();
+  clocks_ = clocks;
+  for (OnDevice& on : on_devices_) on.launches.clear();
 }
 
 std::vector<NetworkExecutor::PlannedBuffer> Trainer::memory_plan() const {

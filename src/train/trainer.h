@@ -72,8 +72,9 @@ class Trainer {
   void restore(const TrainerState& state);
   /// The glyphs on the (first) device; nullptr with a fixed set.
   [[nodiscard]] const GlyphBank* glyphs() const { return on_devices_.front().bank.get(); }
-  /// Measures every step from now on, stage by stage (and slows it down); nullptr ends that.
-  void set_clocks(std::vector<StageClock>* clocks) { clocks_ = clocks; }
+  /// Measures every step from now on, stage by stage: one clock for each of threads(), to be taken after each
+  /// advance(). nullptr ends that. Steps are captured anew; synchronises.
+  void set_clocks(std::vector<StageClock>* clocks);
 
   /// Every buffer of the (first) device, largest first; those of its replicas are added up.
   [[nodiscard]] std::vector<NetworkExecutor::PlannedBuffer> memory_plan() const;

@@ -250,6 +250,7 @@ TEST_P(CanvasFeedTest, TellsWhatItAllocatedAndWhereTheTimeGoes) {
   StageClock stored_clock, composed_clock;
   fill(*stored, 0, 0, &stored_clock);
   fill(*composed, 0, 0, &composed_clock);
+  for (StageClock* clock : {&stored_clock, &composed_clock}) clock->take();
   EXPECT_EQ(stored_clock.seconds(Stage::scene), 0);
   EXPECT_GT(stored_clock.seconds(Stage::canvas), 0);
   EXPECT_GT(composed_clock.seconds(Stage::scene), 0);
