@@ -4,7 +4,7 @@
     python bench/baselines/loss_curves.py build/release/gridspot --preset small --protocol seed-224 --recipe original
 
 gridspot renders the canvases to a folder, trains on it without shuffling, and keeps its first checkpoint; PyTorch reads the folder and
-that checkpoint, in float64. Prints one JSON object; the exit status is 1 where a loss of gridspot differs by more than --tolerance of
+that checkpoint, in float64. gridspot computes by the definition (fp32) unless told otherwise. Prints one JSON object; the exit status is 1 where a loss of gridspot differs by more than --tolerance of
 its value. Training amplifies roundings from step to step, the more the higher the learning rate, until another predictor is the
 better one and the curves part: what PyTorch's own float32 differs from its float64 stands beside.
 Needs torch, numpy, safetensors and Pillow.
@@ -46,7 +46,7 @@ def run_gridspot(options, folder):
              "--out", str(folder / "run"), "--set", f"batch={options.batch}", "--set", "training_set.shuffle=false",
              "--set", "validation.every_epochs=0", "--set", "evaluation.count=0", "--set", "checkpoint_every=0",
              "--set", "optimizer.schedule.kind=constant", "--set", "optimizer.schedule.warmup=0",
-             "--set", f"optimizer.schedule.peak={options.learning_rate}"]
+             "--set", f"optimizer.schedule.peak={options.learning_rate}", "--precision", options.precision]
     for command in (*commands, train):
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     config = json.loads((folder / "run" / "config.json").read_text())
@@ -87,6 +87,7 @@ def main():
     parser.add_argument("gridspot")
     parser.add_argument("--preset", default="quick")
     parser.add_argument("--protocol", default="quick-64")
+    parser.add_argument("--precision", default="fp32", help="of gridspot; others round more")
     parser.add_argument("--recipe", choices=["train", "original", "best"], default="train", help="of `train`, or of a study")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--steps", type=int, default=50)

@@ -28,7 +28,7 @@ class Ours:
 
 def ours(cuda):
     if not cuda:
-        return [Ours("default")]
+        return [Ours("tf32", ("--precision", "tf32")), Ours("fp32", ("--precision", "fp32"))]
     tuned = ("--precision", "bf16", "--autotune")
     return [Ours("bf16 autotuned", tuned), Ours("bf16", ("--precision", "bf16")), Ours("tf32", ("--precision", "tf32")),
             Ours("bf16 autotuned, nondeterministic", (*tuned, "--set", "engines.deterministic=false"), ("--steps-per-launch", "8"))]
