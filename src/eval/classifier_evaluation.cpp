@@ -107,19 +107,8 @@ double ClassifierEvaluation::micro_f1() const {
   return sum.f1();
 }
 
-struct ClassifierEvaluator::Implementation {
-  Implementation(const NetworkSpec& spec, Device device, const TestCanvases& test, const ClassifierSettings& wanted,
-                 int threads)
-      : network(spec),
-        canvases(test),
-        settings(wanted),
-        team(device, test.store ? test.store->view().count : wanted.count, threads,
-             [&] { return std::make_unique<Worker>(network, device, canvases, settings); }) {}
-
-  Network network;
-  TestCanvases canvases;
-  ClassifierSettings settings;
-  EvaluationTeam<Worker> team;
+struct ClassifierEvaluator::Implementation : EvaluatorState<Worker, ClassifierSettings> {
+  using EvaluatorState::EvaluatorState;
 };
 
 ClassifierEvaluator::ClassifierEvaluator(const NetworkSpec& spec, Device device, const TestCanvases& canvases,

@@ -119,19 +119,8 @@ class Worker {
 
 }  // namespace
 
-struct DetectorEvaluator::Implementation {
-  Implementation(const NetworkSpec& spec, Device device, const TestCanvases& test, const EvaluationSettings& wanted,
-                 int threads)
-      : network(spec),
-        canvases(test),
-        settings(wanted),
-        team(device, test.store ? test.store->view().count : wanted.count, threads,
-             [&] { return std::make_unique<Worker>(network, device, canvases, settings); }) {}
-
-  Network network;
-  TestCanvases canvases;
-  EvaluationSettings settings;
-  EvaluationTeam<Worker> team;
+struct DetectorEvaluator::Implementation : EvaluatorState<Worker, EvaluationSettings> {
+  using EvaluatorState::EvaluatorState;
 };
 
 DetectorEvaluator::DetectorEvaluator(const NetworkSpec& spec, Device device, const TestCanvases& canvases,

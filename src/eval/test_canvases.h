@@ -8,7 +8,7 @@
 
 #include "data/canvas_feed.h"
 #include "device/thread_team.h"
-#include "nn/network_spec.h"
+#include "nn/network.h"
 
 namespace gridspot {
 
@@ -86,6 +86,22 @@ class EvaluationTeam {
   int count_;
   ThreadTeam team_;
   std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+/// What an evaluator holds: copies of what its workers refer to, and their team.
+template <class Worker, class Settings>
+struct EvaluatorState {
+  EvaluatorState(const NetworkSpec& spec, Device device, const TestCanvases& test, const Settings& wanted, int threads)
+      : network(spec),
+        canvases(test),
+        settings(wanted),
+        team(device, test.store ? test.store->view().count : wanted.count, threads,
+             [&] { return std::make_unique<Worker>(network, device, canvases, settings); }) {}
+
+  Network network;
+  TestCanvases canvases;
+  Settings settings;
+  EvaluationTeam<Worker> team;
 };
 
 }  // namespace gridspot

@@ -8,7 +8,7 @@
 // over channels, and in the gradient over tiles.
 //
 // Activations are in groups of 8 channels (see nn/block.h). Sums of large and small terms round more than those of the
-// definition: about 1.5e-6 of the output's root mean square for 64 channels, some hundred times less than with factors
+// definition: about 2e-6 of the output's root mean square for 64 channels, some hundred times less than with factors
 // of TF32.
 #include <cstddef>
 #include <cstdint>
