@@ -61,9 +61,8 @@ std::unique_ptr<Block> plan_convolution(const ConvolutionShape& shape, Activatio
                      {dimensions.bias, memory::data_type::f32, Tag::x},
                      activation_format(dimensions.output, options.output_group, types.output)};
     };
-    const auto kind = options.training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
     const auto forward = [&](const TensorTypes& types) {
-      return describe_forward(engine, kind, dimensions.any(types), window, attributes(activation));
+      return describe_forward(engine, dimensions.any(types), window, attributes(activation));
     };
     const auto backward_weights = [&](const TensorTypes& types) {
       const auto hint = forward(backward_data_types(options));
@@ -95,9 +94,8 @@ int preferred_group(int channels) {
   return planned(name_of(probe), 1, [&] {
     const Dimensions dimensions(probe);
     const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-    const auto chosen = describe_forward(engine, dnnl::prop_kind::forward_training, dimensions.any(forward_types({})),
-                                         dimensions.window, attributes())
-                            .dst_desc();
+    const auto chosen =
+        describe_forward(engine, dimensions.any(forward_types({})), dimensions.window, attributes()).dst_desc();
     for (const int group : {8, 16})
       if (channels % group == 0 && chosen == activation_format(dimensions.output, group)) return group;
     return channels;
@@ -110,12 +108,10 @@ std::unique_ptr<Block> make_convolution(const ConvolutionShape& shape, Activatio
   const BlockSizes sizes{.input = std::size_t(shape.batch) * shape.height * shape.width * shape.input_channels,
                          .weights = std::size_t(shape.filters) * shape.size * shape.size * shape.input_channels,
                          .output = pixels * shape.filters};
-  const auto make = [&](const BlockOptions& wanted) -> std::unique_ptr<Block> {
-    if (CpuStemBlock::fits(shape, wanted)) return std::make_unique<CpuStemBlock>(shape, activation, wanted);
-    if (WinogradBlock::fits(shape, wanted)) return std::make_unique<WinogradBlock>(shape, activation, wanted);
-    return plan_convolution(shape, activation, wanted);
-  };
-  return native_or_emulated(sizes, activation, options, make);
+  if (CpuStemBlock::fits(shape, options)) return std::make_unique<CpuStemBlock>(shape, activation, options);
+  if (WinogradBlock::fits(shape, options)) return std::make_unique<WinogradBlock>(shape, activation, options);
+  return native_or_emulated(sizes, activation, options,
+                            [&](const BlockOptions& wanted) { return plan_convolution(shape, activation, wanted); });
 }
 
 bool takes_pool(const ConvolutionShape& shape, const BlockOptions& options) {

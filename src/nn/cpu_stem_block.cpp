@@ -10,15 +10,17 @@ namespace gridspot {
 namespace {
 
 constexpr int size = 3, taps = size * size;
+constexpr int lane_count = 8;
+using Vector = Lanes<lane_count>;
 
 /// Of eight filters.
 struct Filters {
-  Lanes tap[taps], bias;
+  Vector tap[taps], bias;
 };
 
 /// The same sums of gradients.
 struct Sums {
-  Lanes tap[taps] = {}, bias = {};
+  Vector tap[taps] = {}, bias = {};
 
   void add(const Sums& other) {
     for (int i = 0; i < taps; ++i) tap[i] += other.tap[i];
@@ -33,43 +35,53 @@ struct Patch {
 };
 
 /// image[pixel, tap] * filters + bias, rectified.
-Window convolve(const float* image, const Patch& patch, const Filters& filters, float slope) {
-  Window sums;
+Window<lane_count> convolve(const float* image, const Patch& patch, const Filters& filters, float slope) {
+  Window<lane_count> sums;
   sums.fill(filters.bias);
 #pragma GCC unroll 16
   for (int tap = 0; tap < taps; ++tap)
     for (int i = 0; i < window_size; ++i)
       sums[i] += image[patch.to[i] + tap / size * patch.image_width + tap % size] * filters.tap[tap];
-  for (Lanes& sum : sums) sum = sum > 0.0f ? sum : slope * sum;
+  for (Vector& sum : sums) sum = sum > 0.0f ? sum : slope * sum;
   return sums;
 }
 
 /// Of pixels' gradients: `pixel` is the padded image at a pixel's first tap.
-void add_products(Sums& sums, const float* pixel, int image_width, const Lanes& gradient) {
+void add_products(Sums& sums, const float* pixel, int image_width, const Vector& gradient) {
 #pragma GCC unroll 16
   for (int tap = 0; tap < taps; ++tap) sums.tap[tap] += pixel[tap / size * image_width + tap % size] * gradient;
 }
 
-/// One row of the output's gradient: eight filters every `group` floats.
+/// Rounded as T is, eight values.
+template <class T>
+Vector rounded(const Vector& values) {
+  T stored[lane_count];
+  store_lanes<lane_count>(stored, values);
+  return load_lanes<lane_count>(stored);
+}
+
+/// One row of the output's gradient: eight filters every `group` elements.
+template <class T>
 struct Row {
   const float* image;  ///< the row's first tap, in the padded image
-  const float *output, *gradient;
+  const T *output, *gradient;
   const std::uint8_t* choice;
   int count, group;
 };
 
-template <bool pools, bool masked>
-Sums sums_of(const Row& row, const Patch& patch, float slope) {
+template <class T, bool pools, bool masked>
+Sums sums_of(const Row<T>& row, const Patch& patch, float slope) {
   Sums sums;
   for (int x = 0; x < row.count; ++x) {
     const std::ptrdiff_t at = std::ptrdiff_t(x) * row.group;
-    Lanes gradient = load_lanes(row.gradient + at);
-    if constexpr (masked) gradient = load_lanes(row.output + at) > Lanes{} ? gradient : slope * gradient;
+    Vector gradient = load_lanes<lane_count>(row.gradient + at);
+    if constexpr (masked)
+      gradient = load_lanes<lane_count>(row.output + at) > Vector{} ? gradient : rounded<T>(slope * gradient);
     const float* image = row.image + std::ptrdiff_t(x) * patch.step;
     if constexpr (pools) {
-      const IntLanes choice = load_choice(row.choice + at);
+      const auto choice = load_choice<lane_count>(row.choice + at);
       for (int i = 0; i < window_size; ++i)
-        add_products(sums, image + patch.to[i], patch.image_width, where_chosen(choice, i, gradient));
+        add_products(sums, image + patch.to[i], patch.image_width, where_chosen<lane_count>(choice, i, gradient));
     } else {
       add_products(sums, image, patch.image_width, gradient);
     }
@@ -84,14 +96,14 @@ bool CpuStemBlock::fits(const ConvolutionShape& s, const BlockOptions& options) 
   const int group = options.output_group == 0 ? s.filters : options.output_group;
   const bool has_windows = s.output_height() >= 2 && s.output_width() >= 2;
   return s.input_channels == 1 && s.size == size && group % lane_count == 0 && s.filters % group == 0 &&
-         options.dtype() == DType::float32 && !(options.training && options.input_gradient) &&
-         (has_windows || !options.pools);
+         !options.float_output && !(options.training && options.input_gradient) && (has_windows || !options.pools);
 }
 
 CpuStemBlock::CpuStemBlock(const ConvolutionShape& shape, Activation activation, const BlockOptions& options)
     : shape_(shape),
       pools_(options.pools),
       training_(options.training),
+      dtype_(options.dtype()),
       rows_(shape.output_height() / (pools_ ? 2 : 1)),
       columns_(shape.output_width() / (pools_ ? 2 : 1)),
       group_(options.output_group == 0 ? shape.filters : options.output_group),
@@ -111,22 +123,25 @@ CpuStemBlock::Place CpuStemBlock::place_of(int image, int filter) const {
 }
 
 /// The padded rows that output rows begin..end-1 read.
-void CpuStemBlock::pad_rows(const float* image, int begin, int end, float* padded) const {
+template <class T>
+void CpuStemBlock::pad_rows(const T* image, int begin, int end, float* padded) const {
   const auto [width, padding] = std::pair(shape_.width, shape_.padding);
   for (int y = padded_row(begin); y < std::min(padded_height(), padded_row(end) + size); ++y) {
     float* row = padded + std::size_t(y) * padded_width();
     std::fill_n(row, padded_width(), 0.0f);
     if (y >= padding && y < padding + shape_.height)
-      std::copy_n(image + std::size_t(y - padding) * width, width, row + padding);
+      std::transform(image + std::size_t(y - padding) * width, image + std::size_t(y - padding + 1) * width,
+                     row + padding, [](T value) { return to_float(value); });
   }
 }
 
+template <class T>
 void CpuStemBlock::run_forward(const Forward& arguments, int member) const {
   const int all_rows = shape_.batch * rows_, width = padded_width(), stride = shape_.stride;
   const auto begin = [&](int of) { return static_cast<int>(std::int64_t(all_rows) * of / threads_); };
-  const float* weights = arguments.weights.as<float>("weights").data;
-  const float* images = arguments.input.as<float>("input").data;
-  float* outputs = arguments.output.as<float>("output").data;
+  const T* weights = arguments.weights.as<T>("weights").data;
+  const T* images = arguments.input.as<T>("input").data;
+  T* outputs = arguments.output.as<T>("output").data;
   float* padded = reinterpret_cast<float*>(arguments.workspace.data) + member * padded_size();
   const int at_once = pools_ ? 1 : window_size;  // outputs a patch
   const Patch patch = pools_ ? Patch{width, 2 * stride, {0, stride, stride * width, stride * width + stride}}
@@ -136,41 +151,44 @@ void CpuStemBlock::run_forward(const Forward& arguments, int member) const {
     row += last - first;
     pad_rows(images + std::size_t(image) * shape_.height * shape_.width, first, last, padded);
     for (int filter = 0; filter < shape_.filters; filter += lane_count) {
-      Filters filters{.tap = {}, .bias = load_lanes(arguments.bias.data + filter)};
+      Filters filters{.tap = {}, .bias = load_lanes<lane_count>(arguments.bias.data + filter)};
       for (int i = 0; i < lane_count; ++i)
-        for (int tap = 0; tap < taps; ++tap) filters.tap[tap][i] = weights[(filter + i) * taps + tap];
+        for (int tap = 0; tap < taps; ++tap) filters.tap[tap][i] = to_float(weights[(filter + i) * taps + tap]);
       const Place place = place_of(image, filter);
       for (int y = first; y < last; ++y) {
         const float* pixels = padded + std::size_t(padded_row(y)) * width;
         const std::size_t to = place.first + y * place.row_stride;
         int x = 0;
         for (; x + at_once <= columns_; x += at_once, pixels += patch.step) {
-          const Window window = convolve(pixels, patch, filters, slope_);
+          const auto window = convolve(pixels, patch, filters, slope_);
           const std::size_t at = to + std::size_t(x) * group_;
           if (pools_) {
-            const Maximum best = maximum_of(window);
-            store_lanes(outputs + at, best.value);
-            store_choice(arguments.choice.data + at, best.position);
+            const auto best = maximum_of<lane_count>(window);
+            store_lanes<lane_count>(outputs + at, best.value);
+            store_choice<lane_count>(arguments.choice.data + at, best.position);
           } else {
-            for (int i = 0; i < window_size; ++i) store_lanes(outputs + at + std::size_t(i) * group_, window[i]);
+            for (int i = 0; i < window_size; ++i)
+              store_lanes<lane_count>(outputs + at + std::size_t(i) * group_, window[i]);
           }
         }
         for (; x < columns_; ++x, pixels += stride)
-          store_lanes(outputs + to + std::size_t(x) * group_, convolve(pixels, {width, 0, {}}, filters, slope_)[0]);
+          store_lanes<lane_count>(outputs + to + std::size_t(x) * group_,
+                                  convolve(pixels, {width, 0, {}}, filters, slope_)[0]);
       }
     }
   }
 }
 
+template <class T>
 void CpuStemBlock::run_backward(const Backward& arguments) const {
   const int width = padded_width(), stride = shape_.stride;
   const bool masked = masked_slope_ != 1;
-  const auto row_sums = pools_   ? masked ? sums_of<true, true> : sums_of<true, false>
-                          : masked ? sums_of<false, true>
-                                 : sums_of<false, false>;
-  const float* images = arguments.input.as<float>("input").data;
-  const float* gradients = ConstTensorSpan(arguments.output_gradient).as<float>("output_gradient").data;
-  const float* outputs = masked ? arguments.output.as<float>("output").data : gradients;
+  const auto row_sums = pools_   ? masked ? sums_of<T, true, true> : sums_of<T, true, false>
+                          : masked ? sums_of<T, false, true>
+                                 : sums_of<T, false, false>;
+  const T* images = arguments.input.as<T>("input").data;
+  const T* gradients = ConstTensorSpan(arguments.output_gradient).as<T>("output_gradient").data;
+  const T* outputs = masked ? arguments.output.as<T>("output").data : gradients;
   const Patch patch{width, (pools_ ? 2 : 1) * stride, {0, stride, stride * width, stride * width + stride}};
   auto* totals = reinterpret_cast<Sums*>(arguments.workspace.data);
   auto* padded = reinterpret_cast<float*>(totals + shape_.filters / lane_count);
@@ -197,19 +215,23 @@ void CpuStemBlock::run_backward(const Backward& arguments) const {
 }
 
 void CpuStemBlock::forward(Stream& stream, const Forward& arguments) {
-  arguments.input.require_dtype("input", DType::float32);
-  arguments.weights.require_dtype("weights", DType::float32);
-  arguments.output.require_dtype("output", DType::float32);
+  arguments.input.require_dtype("input", dtype_);
+  arguments.weights.require_dtype("weights", dtype_);
+  arguments.output.require_dtype("output", dtype_);
   stream.submit([this, arguments](Stream&) {
-    onednn::run_on_threads(threads_, [&](int member) { run_forward(arguments, member); });
+    with_type_of(dtype_, [&]<class T>(std::type_identity<T>) {
+      onednn::run_on_threads(threads_, [&](int member) { run_forward<T>(arguments, member); });
+    });
   });
 }
 
 void CpuStemBlock::backward(Stream& stream, const Backward& arguments) {
-  arguments.input.require_dtype("input", DType::float32);
-  arguments.output_gradient.require_dtype("output_gradient", DType::float32);
+  arguments.input.require_dtype("input", dtype_);
+  arguments.output_gradient.require_dtype("output_gradient", dtype_);
   ensure(training_, "the block was not built for training");
-  stream.submit([this, arguments](Stream&) { run_backward(arguments); });
+  stream.submit([this, arguments](Stream&) {
+    with_type_of(dtype_, [&]<class T>(std::type_identity<T>) { run_backward<T>(arguments); });
+  });
 }
 
 }  // namespace gridspot

@@ -6,10 +6,10 @@
 
 namespace gridspot {
 
-/// Computes in float32; the bits do not depend on the number of threads.
+/// Computes in float32 whatever the dtype of the activations; the bits do not depend on the number of threads.
 class CpuStemBlock : public Block {
  public:
-  /// Whether it is made for these: one input channel, size 3, filters in groups of a multiple of 8, float32, no
+  /// Whether it is made for these: one input channel, size 3, filters in groups of a multiple of 8, no
   /// gradient of the input.
   static bool fits(const ConvolutionShape& shape, const BlockOptions& options);
 
@@ -30,12 +30,16 @@ class CpuStemBlock : public Block {
   [[nodiscard]] int padded_height() const { return shape_.height + 2 * shape_.padding; }
   [[nodiscard]] std::size_t padded_size() const { return std::size_t(padded_width()) * padded_height(); }
   [[nodiscard]] int padded_row(int output_row) const { return output_row * shape_.stride * (pools_ ? 2 : 1); }
-  void pad_rows(const float* image, int begin, int end, float* padded) const;
+  template <class T>
+  void pad_rows(const T* image, int begin, int end, float* padded) const;
+  template <class T>
   void run_forward(const Forward& arguments, int member) const;
+  template <class T>
   void run_backward(const Backward& arguments) const;
 
   ConvolutionShape shape_;
   bool pools_, training_;
+  DType dtype_;
   int rows_, columns_;  ///< of the output
   int group_;
   float slope_, masked_slope_;  ///< of the activation, and of its derivative in backward

@@ -20,10 +20,7 @@ std::unique_ptr<Block> plan_product(const ProductShape& shape, Activation activa
                      {{shape.outputs}, memory::data_type::f32, Tag::x},
                      {{shape.batch, shape.outputs}, types.output, Tag::nc}};
     };
-    const auto kind = options.training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
-    const auto forward = [&](const Formats& its) {
-      return describe_forward(engine, kind, its, attributes(activation));
-    };
+    const auto forward = [&](const Formats& its) { return describe_forward(engine, its, attributes(activation)); };
     const Formats forward_formats = formats(forward_types(options)), data = formats(backward_data_types(options)),
                   weights = formats(backward_weights_types(options));
     Passes passes;

@@ -1,5 +1,5 @@
 #pragma once
-// A max pool of size and stride 2 in vectors of eight channels, as kernels/max_pool.h defines it.
+// A max pool of size and stride 2 in vectors of channels, as kernels/max_pool.h defines it.
 #include <array>
 #include <cstdint>
 
@@ -7,40 +7,46 @@
 
 namespace gridspot {
 
-typedef std::int32_t IntLanes __attribute__((vector_size(lane_count * sizeof(std::int32_t))));
-
 /// Row by row.
 inline constexpr int window_size = 4;
-using Window = std::array<Lanes, window_size>;
+template <int count>
+using Window = std::array<Lanes<count>, window_size>;
 
+template <int count>
 struct Maximum {
-  Lanes value;
-  IntLanes position;  ///< in the window
+  Lanes<count> value;
+  IntLanes<count> position;  ///< in the window
 };
 
 /// The first of equals, and the first NaN.
-inline Maximum maximum_of(const Window& window) {
-  Maximum best{window[0], IntLanes{}};
+template <int count>
+[[gnu::always_inline]] inline Maximum<count> maximum_of(const Window<count>& window) {
+  Maximum<count> best{window[0], IntLanes<count>{}};
   for (int i = 1; i < window_size; ++i) {
-    const IntLanes wins = (best.value == best.value) & ~(window[i] <= best.value);
+    const IntLanes<count> wins = (best.value == best.value) & ~(window[i] <= best.value);
     best.value = wins ? window[i] : best.value;
-    best.position = wins ? i - IntLanes{} : best.position;
+    best.position = wins ? i - IntLanes<count>{} : best.position;
   }
   return best;
 }
 
-inline void store_choice(std::uint8_t* to, const IntLanes& position) {
-  for (int i = 0; i < lane_count; ++i) to[i] = static_cast<std::uint8_t>(position[i]);
+template <int count>
+[[gnu::always_inline]] inline void store_choice(std::uint8_t* to, const IntLanes<count>& position) {
+  const auto bytes = __builtin_convertvector(position, typename VectorsOf<count>::Bytes);
+  std::memcpy(to, &bytes, sizeof bytes);
 }
 
-inline IntLanes load_choice(const std::uint8_t* from) {
-  IntLanes position;
-  for (int i = 0; i < lane_count; ++i) position[i] = from[i];
-  return position;
+template <int count>
+[[gnu::always_inline]] inline IntLanes<count> load_choice(const std::uint8_t* from) {
+  typename VectorsOf<count>::Bytes bytes;
+  std::memcpy(&bytes, from, sizeof bytes);
+  return __builtin_convertvector(bytes, IntLanes<count>);
 }
 
-inline Lanes where_chosen(const IntLanes& choice, int position, const Lanes& gradient) {
-  return choice == position - IntLanes{} ? gradient : Lanes{};
+template <int count>
+[[gnu::always_inline]] inline Lanes<count> where_chosen(const IntLanes<count>& choice, int position,
+                                                        const Lanes<count>& gradient) {
+  return choice == position - IntLanes<count>{} ? gradient : Lanes<count>{};
 }
 
 }  // namespace gridspot

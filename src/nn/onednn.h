@@ -95,11 +95,16 @@ inline dnnl::memory::data_type data_type(DType dtype) {
   return dtype == DType::float32 ? dnnl::memory::data_type::f32 : dnnl::memory::data_type::bf16;
 }
 
-/// Whether the processor multiplies bfloat16; oneDNN has no primitives for it on those before, or slow ones.
-inline bool multiplies_bfloat16() {
-  constexpr auto wanted = static_cast<unsigned>(dnnl::cpu_isa::avx512_core_bf16);  // later ones have its bits
+inline bool has_isa(dnnl::cpu_isa isa) {
+  const auto wanted = static_cast<unsigned>(isa);  // later ones have its bits
   return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & wanted) == wanted;
 }
+
+/// Whether the processor multiplies bfloat16; oneDNN has no primitives for it on those before, or slow ones.
+inline bool multiplies_bfloat16() { return has_isa(dnnl::cpu_isa::avx512_core_bf16); }
+
+/// Whether it multiplies tiles of it (AMX), many times as fast as float32.
+inline bool multiplies_bfloat16_tiles() { return has_isa(dnnl::cpu_isa::avx512_core_amx); }
 
 /// The dtypes of a pass's tensors. A bias and its gradient are float32.
 struct TensorTypes {
@@ -132,12 +137,16 @@ using ProductBackwardData = dnnl::inner_product_backward_data::primitive_desc;
 using ProductBackwardWeights = dnnl::inner_product_backward_weights::primitive_desc;
 
 inline constexpr auto direct = dnnl::algorithm::convolution_direct;
+/// Of inference too: with AVX-512 oneDNN has other kernels for it, which are no faster here and give other bits.
+inline constexpr auto forward_kind = dnnl::prop_kind::forward_training;
 
 #if DNNL_VERSION_MAJOR == 2
 
-inline ConvolutionForward describe_forward(const dnnl::engine& engine, dnnl::prop_kind kind, const Formats& f,
-                                           const Window& w, const dnnl::primitive_attr& attributes) {
-  return {{kind, direct, f.input, f.weights, f.bias, f.output, w.strides, w.padding, w.padding}, attributes, engine};
+inline ConvolutionForward describe_forward(const dnnl::engine& engine, const Formats& f, const Window& w,
+                                           const dnnl::primitive_attr& attributes) {
+  return {{forward_kind, direct, f.input, f.weights, f.bias, f.output, w.strides, w.padding, w.padding},
+          attributes,
+          engine};
 }
 inline ConvolutionBackwardData describe_backward_data(const dnnl::engine& engine, const Formats& f, const Window& w,
                                                       const ConvolutionForward& forward,
@@ -149,9 +158,9 @@ inline ConvolutionBackwardWeights describe_backward_weights(const dnnl::engine& 
                                                             const dnnl::primitive_attr& attributes) {
   return {{direct, f.input, f.weights, f.bias, f.output, w.strides, w.padding, w.padding}, attributes, engine, forward};
 }
-inline ProductForward describe_forward(const dnnl::engine& engine, dnnl::prop_kind kind, const Formats& f,
+inline ProductForward describe_forward(const dnnl::engine& engine, const Formats& f,
                                        const dnnl::primitive_attr& attributes) {
-  return {{kind, f.input, f.weights, f.bias, f.output}, attributes, engine};
+  return {{forward_kind, f.input, f.weights, f.bias, f.output}, attributes, engine};
 }
 inline ProductBackwardData describe_backward_data(const dnnl::engine& engine, const Formats& f,
                                                   const ProductForward& forward,
@@ -166,9 +175,10 @@ inline ProductBackwardWeights describe_backward_weights(const dnnl::engine& engi
 
 #else
 
-inline ConvolutionForward describe_forward(const dnnl::engine& engine, dnnl::prop_kind kind, const Formats& f,
-                                           const Window& w, const dnnl::primitive_attr& attributes) {
-  return {engine, kind, direct, f.input, f.weights, f.bias, f.output, w.strides, w.padding, w.padding, attributes};
+inline ConvolutionForward describe_forward(const dnnl::engine& engine, const Formats& f, const Window& w,
+                                           const dnnl::primitive_attr& attributes) {
+  return {engine,   forward_kind, direct,    f.input,   f.weights, f.bias,
+          f.output, w.strides,    w.padding, w.padding, attributes};
 }
 inline ConvolutionBackwardData describe_backward_data(const dnnl::engine& engine, const Formats& f, const Window& w,
                                                       const ConvolutionForward& forward,
@@ -180,9 +190,9 @@ inline ConvolutionBackwardWeights describe_backward_weights(const dnnl::engine& 
                                                             const dnnl::primitive_attr& attributes) {
   return {engine, direct, f.input, f.weights, f.bias, f.output, w.strides, w.padding, w.padding, forward, attributes};
 }
-inline ProductForward describe_forward(const dnnl::engine& engine, dnnl::prop_kind kind, const Formats& f,
+inline ProductForward describe_forward(const dnnl::engine& engine, const Formats& f,
                                        const dnnl::primitive_attr& attributes) {
-  return {engine, kind, f.input, f.weights, f.bias, f.output, attributes};
+  return {engine, forward_kind, f.input, f.weights, f.bias, f.output, attributes};
 }
 inline ProductBackwardData describe_backward_data(const dnnl::engine& engine, const Formats& f,
                                                   const ProductForward& forward,

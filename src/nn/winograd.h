@@ -7,11 +7,13 @@
 // with a tile's 6x6 inputs x, its outputs Y and their gradient y, the weights w, and products by element, which sum
 // over channels, and in the gradient over tiles.
 //
-// Activations are in groups of 8 channels (see nn/block.h). Sums of large and small terms round more than those of the
+// Activations are in groups of as many channels as a vector has lanes (see nn/block.h), float32 or bfloat16; whatever
+// their dtype, everything in between is float32. Sums of large and small terms round more than those of the
 // definition: about 2e-6 of the output's root mean square for 64 channels, some hundred times less than with factors
 // of TF32.
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "nn/block.h"
 
@@ -34,63 +36,58 @@ struct TileGrid {
 /// Whether the outputs fill enough of their tiles for the algorithm to take at most half of the definition's products.
 bool winograd_pays(int output_height, int output_width);
 
-/// Convolutions of one shape; immutable. Size 3, stride 1, channels and filters in groups of 8.
+/// Convolutions of one shape and dtype; immutable. Size 3, stride 1. Memory without a type is of the dtype.
 class WinogradConvolution {
  public:
-  explicit WinogradConvolution(const ConvolutionShape& shape);
+  virtual ~WinogradConvolution() = default;
 
   /// Of transformed weights.
-  [[nodiscard]] std::size_t weight_floats() const;
+  [[nodiscard]] virtual std::size_t weight_floats() const = 0;
   /// Of the memory that a call of run() works in.
-  [[nodiscard]] std::size_t work_floats() const;
-  [[nodiscard]] int tiles() const { return grid_.count(); }
+  [[nodiscard]] virtual std::size_t work_floats() const = 0;
+  [[nodiscard]] virtual int tiles() const = 0;
 
   /// From [filters, 3, 3, channels].
-  void transform_weights(const float* weights, float* transformed) const;
+  virtual void transform_weights(const void* weights, float* transformed) const = 0;
   /// For the convolution with turned weights [channels, 3, 3, filters], which takes another's output gradient to its
   /// input gradient.
-  void transform_turned_weights(const float* weights, float* transformed) const;
+  virtual void transform_turned_weights(const void* weights, float* transformed) const = 0;
 
   /// What becomes of the sums: + bias, times `slope` where that is negative, and, with a choice, the maxima of windows
   /// of 2x2 (see kernels/max_pool.h).
   struct Output {
-    float* data;
+    void* data;
     const float* bias = nullptr;  ///< null: 0
     float slope = 1;
     std::uint8_t* choice = nullptr;
   };
   /// The outputs of tiles begin..end-1.
-  void run(const float* input, const float* transformed_weights, int begin, int end, const Output& output,
-           float* work) const;
-
- private:
-  void multiply(const float* input, const float* weights, int count, float* products) const;
-  void transform_output(const float* products, int first, int count, const Output& output) const;
-
-  ConvolutionShape shape_;
-  TileGrid grid_;
-  int tiles_at_once_;
-  std::size_t input_stride_, product_stride_;  ///< floats between the values of one point and those of the next
+  virtual void run(const void* input, const float* transformed_weights, int begin, int end, const Output& output,
+                   float* work) const = 0;
 };
 
 /// The gradients of such a convolution's parameters; immutable.
 class WinogradWeightGradient {
  public:
-  explicit WinogradWeightGradient(const ConvolutionShape& shape);
+  virtual ~WinogradWeightGradient() = default;
 
-  [[nodiscard]] std::size_t work_floats() const;
+  [[nodiscard]] virtual std::size_t work_floats() const = 0;
 
   /// Writes [filters, 3, 3, channels] and [filters].
-  void run(const float* input, const float* output_gradient, float* weight_gradient, float* bias_gradient,
-           float* work) const;
+  virtual void run(const void* input, const void* output_gradient, float* weight_gradient, float* bias_gradient,
+                   float* work) const = 0;
 
- private:
-  void transform_back(const float* sums, float* weight_gradient) const;
-
-  ConvolutionShape shape_;
-  TileGrid grid_;
-  int tiles_at_once_;
-  std::size_t input_stride_, gradient_stride_, sum_stride_;
+  /// The output's gradient of that of its maxima, where a pool is part of the convolution.
+  virtual void unpool(const void* gradient, const std::uint8_t* choice, void* unpooled) const = 0;
 };
+
+/// The lanes of a vector with which groups of so many channels are computed here: 8, or 16 where the processor has
+/// AVX-512; 0 where none fits.
+int winograd_lanes(int group);
+
+/// Of channels and filters in groups of `lanes`, one of those that winograd_lanes() gives.
+std::unique_ptr<WinogradConvolution> make_winograd_convolution(const ConvolutionShape& shape, DType dtype, int lanes);
+std::unique_ptr<WinogradWeightGradient> make_winograd_weight_gradient(const ConvolutionShape& shape, DType dtype,
+                                                                      int lanes);
 
 }  // namespace gridspot

@@ -103,10 +103,10 @@ TEST(StemBlock, TakesThePoolIn) {
   EXPECT_TRUE(takes_pool(cuda, shape, options));
   EXPECT_TRUE(takes_pool(cuda, shape, half));
   EXPECT_TRUE(takes_pool({}, shape, options));
-  EXPECT_FALSE(takes_pool({}, shape, half));
+  EXPECT_TRUE(takes_pool({}, shape, half));
   for (const Device device : {cuda, Device{}}) EXPECT_FALSE(takes_pool(device, shape, {}));
   EXPECT_THAT(
-      [&] { make_convolution({}, shape, Activation::relu, half); },
+      [&] { make_convolution({}, shape, Activation::relu, {.pools = true}); },
       testing::ThrowsMessage<InvalidInput>("a convolution of 1 channels on cpu cannot take in the pool behind it"));
 }
 

@@ -7,6 +7,7 @@
 
 #include "tests/reference/convolution.h"
 #include "tests/support/compare.h"
+#include "tests/support/device_tensor.h"
 #include "tests/support/device_test.h"
 #include "tests/support/regroup.h"
 
@@ -23,19 +24,28 @@ Values random_values(test::Random& random, const ConvolutionShape& s) {
           random.uniforms(std::size_t(s.batch) * s.output_height() * s.output_width() * s.filters)};
 }
 
-BlockOptions options_with(int threads, bool training = false) {
-  return {.training = training, .threads = threads, .input_group = 8, .output_group = 8};
+BlockOptions options_with(int threads, bool training = false, int group = 8) {
+  return {.training = training, .threads = threads, .input_group = group, .output_group = group};
 }
 
-std::vector<float> grouped(const std::vector<float>& values, int pixels, int channels) {
-  return test::regroup(values, pixels, channels, 8, false);
+std::vector<float> grouped(const std::vector<float>& values, int pixels, int channels, int group) {
+  return test::regroup(values, pixels, channels, group, false);
+}
+
+/// Those that this processor has vectors for, of which the channels and filters can be made.
+std::vector<int> groups_of(const ConvolutionShape& s) {
+  std::vector<int> groups;
+  for (const int group : {8, 16})
+    if (winograd_lanes(group) != 0 && s.input_channels % group == 0 && s.filters % group == 0) groups.push_back(group);
+  return groups;
 }
 
 /// Channels-last in and out.
-std::vector<float> convolve(const ConvolutionShape& s, Activation activation, const Values& values, int threads = 1) {
+std::vector<float> convolve(const ConvolutionShape& s, Activation activation, const Values& values, int threads = 1,
+                            int group = 8) {
   Stream stream(Device{});
-  WinogradBlock block(s, activation, options_with(threads));
-  const auto input = upload(stream, grouped(values.input, s.height * s.width, s.input_channels));
+  WinogradBlock block(s, activation, options_with(threads, false, group));
+  const auto input = upload(stream, grouped(values.input, s.height * s.width, s.input_channels, group));
   const auto weights = upload(stream, values.weights), bias = upload(stream, values.bias);
   const int pixels = s.output_height() * s.output_width();
   const Buffer<float> output(stream.device(), std::size_t(s.batch) * pixels * s.filters);
@@ -45,7 +55,7 @@ std::vector<float> convolve(const ConvolutionShape& s, Activation activation, co
   block.forward(stream, {input, weights, bias, output, workspace, {}, prepared});
   workspace.check_red_zone();
   prepared.check_red_zone();
-  return test::regroup(download(stream, output), pixels, s.filters, 8, true);
+  return test::regroup(download(stream, output), pixels, s.filters, group, true);
 }
 
 struct Trained {
@@ -56,10 +66,11 @@ struct Trained {
 Trained train(const ConvolutionShape& s, Activation activation, const Values& values, const BlockOptions& options) {
   Stream stream(Device{});
   WinogradBlock block(s, activation, options);
-  const int pixels = s.height * s.width, output_pixels = s.output_height() * s.output_width();
-  const auto input = upload(stream, grouped(values.input, pixels, s.input_channels));
+  const int group = options.input_group, pixels = s.height * s.width,
+            output_pixels = s.output_height() * s.output_width();
+  const auto input = upload(stream, grouped(values.input, pixels, s.input_channels, group));
   const auto weights = upload(stream, values.weights), bias = upload(stream, values.bias);
-  const auto output_gradient = upload(stream, grouped(values.output_gradient, output_pixels, s.filters));
+  const auto output_gradient = upload(stream, grouped(values.output_gradient, output_pixels, s.filters, group));
   const Buffer<float> output(stream.device(), values.output_gradient.size()),
       input_gradient(stream.device(), options.input_gradient ? values.input.size() : 0),
       weight_gradient(stream.device(), values.weights.size()), bias_gradient(stream.device(), values.bias.size());
@@ -68,8 +79,8 @@ Trained train(const ConvolutionShape& s, Activation activation, const Values& va
   block.backward(stream,
                  {input, output, weights, output_gradient, input_gradient, weight_gradient, bias_gradient, workspace});
   workspace.check_red_zone();
-  return {test::regroup(download(stream, output), output_pixels, s.filters, 8, true),
-          test::regroup(download(stream, input_gradient), pixels, s.input_channels, 8, true),
+  return {test::regroup(download(stream, output), output_pixels, s.filters, group, true),
+          test::regroup(download(stream, input_gradient), pixels, s.input_channels, group, true),
           download(stream, weight_gradient), download(stream, bias_gradient)};
 }
 
@@ -89,9 +100,9 @@ reference::Tensor tensor(int batch, int height, int width, int channels, const s
 }
 
 const std::vector<ConvolutionShape> shapes{
-    {1, 4, 4, 8, 8},    {1, 6, 6, 8, 16, 3, 1, 0},    {2, 7, 11, 16, 24},
-    {3, 8, 5, 24, 8},   {1, 28, 28, 64, 64},          {1, 10, 9, 8, 40, 3, 1, 2},
-    {2, 33, 18, 8, 16}, {1, 13, 13, 32, 32, 3, 1, 0}, {5, 16, 16, 128, 16},
+    {1, 4, 4, 8, 8},      {1, 6, 6, 8, 16, 3, 1, 0},  {2, 7, 11, 16, 24}, {3, 8, 5, 24, 8},
+    {1, 28, 28, 64, 64},  {1, 10, 9, 8, 40, 3, 1, 2}, {2, 33, 18, 8, 16}, {1, 13, 13, 32, 32, 3, 1, 0},
+    {5, 16, 16, 128, 16}, {2, 9, 21, 32, 48},         {3, 8, 8, 16, 80},  {1, 5, 30, 48, 16, 3, 1, 2},
 };
 
 TEST(Winograd, MatchesTheDefinition) {
@@ -103,7 +114,11 @@ TEST(Winograd, MatchesTheDefinition) {
       const auto input = tensor(s.batch, s.height, s.width, s.input_channels, values.input);
       const auto expected =
           reference::convolution(s, activation, input, test::to_double(values.weights), test::to_double(values.bias));
-      EXPECT_TRUE(test::matches(convolve(s, activation, values), expected.values, tolerance_of(9 * s.input_channels)));
+      for (const int group : groups_of(s)) {
+        SCOPED_TRACE("groups of " + std::to_string(group));
+        EXPECT_TRUE(test::matches(convolve(s, activation, values, 1, group), expected.values,
+                                  tolerance_of(9 * s.input_channels)));
+      }
     }
 }
 
@@ -117,20 +132,78 @@ TEST(Winograd, TrainsAsTheDefinitionDoes) {
         const auto input = tensor(s.batch, s.height, s.width, s.input_channels, values.input);
         const auto gradient = tensor(s.batch, s.output_height(), s.output_width(), s.filters, values.output_gradient);
         const auto weights = test::to_double(values.weights);
-        BlockOptions options = options_with(1, true);
-        options.input_gradient = input_gradient;
-        const auto actual = train(s, activation, values, options);
         const auto output = reference::convolution(s, activation, input, weights, test::to_double(values.bias));
-        EXPECT_TRUE(test::matches(actual.output, output.values, tolerance_of(9 * s.input_channels)));
-        // Whether an output of almost nothing is positive is a matter of rounding: of what was rounded.
-        const auto rounded = tensor(s.batch, s.output_height(), s.output_width(), s.filters, actual.output);
-        const auto expected = reference::convolution_backward(s, activation, input, rounded, weights, gradient);
-        const auto pixels = tolerance_of(s.batch * s.output_height() * s.output_width());
-        EXPECT_TRUE(test::matches(actual.weight_gradient, expected.weights, pixels));
-        EXPECT_TRUE(test::matches(actual.bias_gradient, expected.bias, pixels));
-        if (input_gradient) {
-          EXPECT_TRUE(test::matches(actual.input_gradient, expected.input.values, tolerance_of(9 * s.filters)));
+        for (const int group : groups_of(s)) {
+          SCOPED_TRACE("groups of " + std::to_string(group));
+          BlockOptions options = options_with(1, true, group);
+          options.input_gradient = input_gradient;
+          const auto actual = train(s, activation, values, options);
+          EXPECT_TRUE(test::matches(actual.output, output.values, tolerance_of(9 * s.input_channels)));
+          // Whether an output of almost nothing is positive is a matter of rounding: of what was rounded.
+          const auto rounded = tensor(s.batch, s.output_height(), s.output_width(), s.filters, actual.output);
+          const auto expected = reference::convolution_backward(s, activation, input, rounded, weights, gradient);
+          const auto pixels = tolerance_of(s.batch * s.output_height() * s.output_width());
+          EXPECT_TRUE(test::matches(actual.weight_gradient, expected.weights, pixels));
+          EXPECT_TRUE(test::matches(actual.bias_gradient, expected.bias, pixels));
+          if (input_gradient) {
+            EXPECT_TRUE(test::matches(actual.input_gradient, expected.input.values, tolerance_of(9 * s.filters)));
+          }
         }
+      }
+}
+
+// Small integers that are exact in both dtypes, so that bfloat16 differs by the rounding of what is stored alone.
+TEST(Winograd, ComputesBfloat16AsFloat32AndRoundsWhatItStores) {
+  test::Random random(75);
+  if (!WinogradBlock::fits({1, 8, 8, 8, 8}, {.precision = Precision::bf16, .input_group = 8, .output_group = 8}))
+    GTEST_SKIP() << "oneDNN multiplies tiles of bfloat16 on this processor";
+  for (const ConvolutionShape& s :
+       {ConvolutionShape{2, 7, 11, 16, 24}, {2, 9, 21, 32, 48}, {1, 13, 13, 32, 32, 3, 1, 0}})
+    for (const int group : groups_of(s))
+      for (const bool pools : {false, true}) {
+        SCOPED_TRACE(describe(s) + ", groups of " + std::to_string(group) + (pools ? ", pooled" : ""));
+        const auto integers = [&](std::size_t count) {
+          std::vector<float> values(count);
+          for (float& value : values) value = static_cast<float>(random.integer(-8, 8));
+          return values;
+        };
+        const std::size_t inputs = std::size_t(s.batch) * s.height * s.width * s.input_channels,
+                          outputs = std::size_t(s.batch) * s.output_height() * s.output_width() * s.filters;
+        const std::size_t stored =
+            pools ? std::size_t(s.batch) * (s.output_height() / 2) * (s.output_width() / 2) * s.filters : outputs;
+        const Values values{integers(inputs), integers(std::size_t(s.filters) * 9 * s.input_channels),
+                            integers(s.filters), integers(stored)};
+        struct Results {
+          std::vector<float> output, input_gradient, weight_gradient, bias_gradient;
+          std::vector<std::uint8_t> choice;
+        };
+        const auto step = [&](Precision precision) {
+          BlockOptions options = options_with(1, true, group);
+          options.precision = precision;
+          options.pools = pools;
+          Stream stream(Device{});
+          WinogradBlock block(s, Activation::relu, options);
+          const test::DeviceTensor input(stream, values.input, options.dtype()),
+              weights(stream, values.weights, options.dtype()),
+              gradient(stream, values.output_gradient, options.dtype()), output(Device{}, stored, options.dtype()),
+              input_gradient(Device{}, inputs, options.dtype());
+          const auto bias = upload(stream, values.bias);
+          const Buffer<float> weight_gradient(Device{}, values.weights.size()), bias_gradient(Device{}, s.filters);
+          const Buffer<std::uint8_t> choice(Device{}, pools ? stored : 0);
+          const Buffer<std::byte> workspace(Device{}, block.workspace_bytes());
+          block.forward(stream, {input, weights, bias, output, workspace, choice});
+          block.backward(stream, {input, output, weights, gradient, input_gradient, weight_gradient, bias_gradient,
+                                  workspace, choice});
+          workspace.check_red_zone();
+          return Results{output.values(stream), input_gradient.values(stream), download(stream, weight_gradient),
+                         download(stream, bias_gradient), download(stream, choice)};
+        };
+        const Results exact = step(Precision::tf32), rounded = step(Precision::bf16);
+        EXPECT_EQ(rounded.output, test::rounded(exact.output, DType::bfloat16));
+        EXPECT_EQ(rounded.choice, exact.choice);
+        EXPECT_EQ(rounded.input_gradient, test::rounded(exact.input_gradient, DType::bfloat16));
+        EXPECT_EQ(rounded.weight_gradient, exact.weight_gradient);
+        EXPECT_EQ(rounded.bias_gradient, exact.bias_gradient);
       }
 }
 
@@ -179,10 +252,12 @@ TEST(Winograd, FitsWhereItTakesFewerProducts) {
   EXPECT_FALSE(fits([](auto& s, auto&) { s.size = 1, s.padding = 0; }));
   EXPECT_FALSE(fits([](auto& s, auto& options) { s.input_channels = 1, options.input_group = 0; }));
   EXPECT_FALSE(fits([](auto&, auto& options) { options.output_group = 16; }));
+  EXPECT_EQ(fits([](auto&, auto& options) { options.input_group = options.output_group = 16; }),
+            winograd_lanes(16) == 16);
   EXPECT_FALSE(fits([](auto&, auto& options) { options.input_group = 0; }));
   EXPECT_TRUE(fits([](auto&, auto& options) { options.training = true; }));
   EXPECT_FALSE(fits([](auto&, auto& options) { options.precision = Precision::fp32; }));
-  EXPECT_FALSE(fits([](auto&, auto& options) { options.precision = Precision::bf16; }));
+  EXPECT_FALSE(fits([](auto&, auto& options) { options.precision = Precision::bf16, options.float_output = true; }));
 }
 
 }  // namespace

@@ -1,0 +1,3 @@
+#include "nn/winograd_lanes.h"
+
+template struct gridspot::WinogradLanes<8>;
