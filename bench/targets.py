@@ -83,7 +83,9 @@ def wall_seconds(training, quality, wanted):
     """From the process's start to its end, the evaluation included, where that finds the quality."""
     def measure(results):
         for one in results.get("check", {}).get("trainings", []):
-            if one["name"] == training and quality in one:
+            if one["name"] == training:
+                if quality not in one:
+                    return None, one["result"]
                 reached = one[quality] >= wanted
                 return one["seconds"] if reached else None, f"{quality} {one[quality]:.4f} after {seconds(one['seconds'])}"
         return None

@@ -255,9 +255,9 @@ class Comparer:
             seen.add(preset)
             kinds = list(dict.fromkeys(variant.kind for variant in trained))
             ours = variants.ours(self.cuda)
-            runs = [(self.train_ours, v, preset, steps, batch, kinds) for v in ours if kinds]
+            runs = [(self.train_ours, v, preset, steps, batch, its) for v in ours if (its := list(filter(v.takes, kinds)))]
             runs += [(self.run_baseline, v, preset, steps, batch) for v in trained]
-            runs += [(self.detect_ours, v, preset) for v in ours if detected]
+            runs += [(self.detect_ours, v, preset) for v in ours if detected and v.takes("detection")]
             runs += [(self.run_baseline, v, preset) for v in detected]
             for run, *arguments in runs if number % 2 == 0 else reversed(runs):
                 run(number, *arguments)

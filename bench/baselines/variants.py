@@ -1,5 +1,7 @@
 """What compare.py runs: gridspot as it can be set up, and the ways in which users of PyTorch and ONNX Runtime make each kind of work fast."""
 import dataclasses
+import fnmatch
+import pathlib
 
 TRAIN, DETECT, ONNX = "torch_train.py", "torch_detect.py", "onnx_detect.py"
 
@@ -24,11 +26,25 @@ class Ours:
     name: str
     flags: tuple = ()  # of gridspot bench
     training_flags: tuple = ()
+    kinds: str = "*"  # of work that it is compared in, a pattern
+
+    def takes(self, kind):
+        return fnmatch.fnmatch(kind, self.kinds)
+
+
+IN_FLOAT32 = "*[!)]"  # of the names of kinds; on CPUs work in bfloat16 is a kind of its own
+IN_BFLOAT16 = "* (bf16)"
+
+
+def multiplies_bfloat16():
+    """Whether this processor does."""
+    return any(flag in pathlib.Path("/proc/cpuinfo").read_text() for flag in ("avx512_bf16", "amx_bf16"))
 
 
 def ours(cuda):
     if not cuda:
-        return [Ours("tf32", ("--precision", "tf32")), Ours("fp32", ("--precision", "fp32"))]
+        return [Ours("tf32", ("--precision", "tf32"), kinds=IN_FLOAT32), Ours("fp32", ("--precision", "fp32"), kinds=IN_FLOAT32),
+                Ours("bf16", ("--precision", "bf16"), kinds=IN_BFLOAT16)]
     tuned = ("--precision", "bf16", "--autotune")
     return [Ours("bf16 autotuned", tuned), Ours("bf16", ("--precision", "bf16")), Ours("tf32", ("--precision", "tf32")),
             Ours("bf16 autotuned, nondeterministic", (*tuned, "--set", "engines.deterministic=false"), ("--steps-per-launch", "8"))]
@@ -47,9 +63,13 @@ def training(cuda):
     else:
         ways["compiled"] = FAST
         ways["compiled nchw"] = ["--layout", "nchw", "--compile"]
-    return [Variant(f"training, canvases {canvases}", name, TRAIN, ("--canvases", canvases, *flags))
-            for canvases in ("memory", "composed", "png") for name, flags in ways.items()
-            if canvases != "png" or "nchw" not in name]
+    listed = [Variant(f"training, canvases {canvases}", name, TRAIN, ("--canvases", canvases, *flags))
+              for canvases in ("memory", "composed", "png") for name, flags in ways.items()
+              if canvases != "png" or "nchw" not in name]
+    if not cuda and multiplies_bfloat16():
+        listed += [Variant("training, canvases memory (bf16)", name, TRAIN, ("--canvases", "memory", "--precision", "bf16", *flags))
+                   for name, flags in ways.items()]
+    return listed
 
 
 def detection(cuda, threads):

@@ -25,9 +25,9 @@ constexpr float negative_slope(Activation activation) {
 /// How a network computes; sums are float32 in each.
 /// tf32: products of CUDA's tensor cores may round their factors to 10 bits of mantissa; the CPU computes in float32,
 /// by an algorithm that rounds more where that is faster (nn/winograd.h). bf16: activations, their gradients and the
-/// weights that products take are bfloat16; biases and the gradients of parameters are float32. CPUs without
-/// instructions for it (AVX512_BF16, AMX) widen every operand to float32 first, which gives the same numbers and takes
-/// longer than fp32.
+/// weights that products take are bfloat16; biases and the gradients of parameters are float32. Without AMX the CPU
+/// multiplies them as tf32 does where it has its own kernels; for other products, where it has no AVX512_BF16 either,
+/// every operand is widened to float32 first, which gives the same numbers and takes longer than fp32.
 enum class Precision { fp32, tf32, bf16 };
 
 /// Of activations and of the weights as products take them.

@@ -152,7 +152,8 @@ class ProductPass : public Pass {
     const cublasStatus_t status =
         cublasLtMatmulAlgoGetHeuristic(handle_.get(), &operation_, &left_layout_, &right_layout_, &result_layout_,
                                        &result_layout_, &preference, most_candidates, found.data(), &count);
-    if (status == CUBLAS_STATUS_NOT_SUPPORTED) return {};
+    // Either says that there is no algorithm for a combination of dtypes and epilogue.
+    if (status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE) return {};
     check(status, "cublasLtMatmulAlgoGetHeuristic", object_);
     found.resize(static_cast<std::size_t>(count));
     std::erase_if(found, [](const Proposal& proposal) { return proposal.state != CUBLAS_STATUS_SUCCESS; });

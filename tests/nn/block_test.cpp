@@ -35,7 +35,7 @@ class Blocks : public test::DeviceTest {
  protected:
   /// Sums of up to some thousand products in fp32.
   static constexpr test::Tolerance tolerance = test::float32_tolerance * 30;
-  /// The same by the algorithm that the CPU may take for tf32.
+  /// The same by the algorithm that the CPU may take for tf32 and bf16.
   static constexpr test::Tolerance winograd_tolerance = test::float32_tolerance * 100;
 
   [[nodiscard]] bool on_cuda() const { return device().kind == DeviceKind::cuda; }
@@ -48,7 +48,7 @@ class Blocks : public test::DeviceTest {
   /// under tf32.
   [[nodiscard]] test::Tolerance parameter_tolerance(Precision precision) const {
     if (precision == Precision::fp32) return tolerance;
-    if (!on_cuda()) return precision == Precision::tf32 ? winograd_tolerance : tolerance;
+    if (!on_cuda()) return winograd_tolerance;
     return precision == Precision::bf16 ? test::bfloat16_tolerance : test::tf32_tolerance * 10;
   }
 
@@ -180,7 +180,7 @@ TEST(GroupedBlocks, GiveTheSameInEveryLayout) {
       Stream stream(device);
       const auto block = make_convolution(device, s, c.activation, options);
       const auto actual = run_block(stream, *block, values, options);
-      const auto sums = test::float32_tolerance * (precision == Precision::tf32 ? 100 : 10);  // Winograd's algorithm
+      const auto sums = test::float32_tolerance * (precision == Precision::fp32 ? 10 : 100);  // Winograd's algorithm
       const auto activations = precision == Precision::bf16 ? test::bfloat16_tolerance : sums;
       EXPECT_TRUE(test::matches(test::regroup(actual.output, output_pixels, s.filters, c.output_group, true),
                                 expected.output.values, activations));
