@@ -59,6 +59,11 @@ def engine_rows(engine):
     return rows
 
 
+def copy_bandwidth(engines):
+    """GB/s, the best that was measured."""
+    return max(ceilings["copy_gigabytes_per_second"] for engine in engines for ceilings in engine["ceilings"].values())
+
+
 def report(results):
     check, bench, compare = (results.get(part, {}) for part in PARTS)
     text = f"# {results['gpu']}, {results['date']}\n"
@@ -83,11 +88,12 @@ def report(results):
     text += table("Ceilings", ["precision", "GB/s", "TFLOP/s"],
                   [[precision, f"{ceilings['copy_gigabytes_per_second']:.0f}", f"{ceilings['product_teraflops']:.1f}"]
                    for engine in engines for precision, ceilings in engine["ceilings"].items()])
-    text += table("Kernels", ["kernel", "time", "floor"],
-                  [[row["name"], f"{rounded(row['real_time'])} {row['time_unit']}", f"{rounded(row['floor'] / 1e9)} GB/s"]
-                   for row in bench.get("kernels", {}).get("benchmarks", []) if "floor" in row])
+    text += table("Kernels", ["kernel", "time", "least traffic", "share of the bandwidth of a copy"],
+                  [[row["name"], f"{rounded(row['real_time'])} {row['time_unit']}", f"{rounded(row['floor'] / 1e9)} GB/s",
+                    f"{row['floor'] / 1e9 / copy_bandwidth(engines):.0%}" if engines else ""]
+                   for row in bench.get("kernels", []) if "floor" in row])
     text += table("compute-sanitizer", ["run", "result", "seconds"],
                   [[s["name"], s["result"], s["seconds"]] for s in check.get("sanitizers", [])])
-    if compare.get("comparison"):
-        text += "\n## Beside PyTorch\n" + comparison_table(compare["comparison"]) + "\n"
+    for comparison in compare.get("comparisons", []):
+        text += "\n## Beside PyTorch\n" + comparison_table(comparison) + "\n"
     return text

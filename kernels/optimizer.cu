@@ -1,11 +1,12 @@
 // The optimiser on the flat parameter buffer: the sum of the shards' gradients with its norm, then one pass that
-// updates weights, moments and the moving average. Called once a step by the trainer. Floor: reduce_gradients reads
-// each shard once and writes the sum; optimizer_step reads the gradient and the mask once, and reads and writes
-// weights, moments and average once; where bf16 wants them it writes the rounded weights too.
+// updates weights, moments and the moving average. Called once a step by the trainer.
+// Floor, in bytes a parameter: reduce_gradients reads 4 of each shard and writes 4 unless there is one; optimizer_step
+// reads the gradient (4) and the mask (1), and reads and writes weights, moments and average (8 each); where bf16 wants
+// them it writes the rounded weights (2). Operations: 2 a shard, and about 20 (AdamW) or 10 (SGD).
 #include "device/kernel.h"
 #include "kernels/bfloat16.h"
 #include "kernels/pack.h"
-#include "kernels/schedule.h"
+#include "kernels/step_factors.h"
 #if GRIDSPOT_HOST_PASS
 #include "kernels/check.h"
 #include "kernels/optimizer.h"
@@ -39,7 +40,7 @@ struct ReduceGradients {
       if (first >= parameters) break;
       const int length = pack_length(parameters, first);
       const Pack sum = sum_of_shards(first, length);
-      store_pack(gradient + first, length, sum);
+      if (gradient != shard_gradients) store_pack(gradient + first, length, sum);
       squares += sum * sum;
     }
     float total = 0;
@@ -55,64 +56,7 @@ struct ReduceGradients {
   }
 };
 
-struct FinishNorm {
-  static constexpr int max_block_threads = 128;
-  std::size_t partials;
-  const float* partial_norms;
-  float* norm;
-
-  __device__ void operator()() const {
-    float total = 0;
-    for (std::size_t i = threadIdx.x; i < partials; i += max_block_threads) total += partial_norms[i];
-    auto* totals = shared_memory<float>(max_block_threads);
-    totals[threadIdx.x] = total;
-    __syncthreads();
-    if (threadIdx.x != 0) return;
-    float sum = 0;
-    for (int i = 0; i < max_block_threads; ++i) sum += totals[i];
-    *norm = sqrtf(sum);
-  }
-};
-
 // ---- Update -------------------------------------------------------------------------------------------------------
-
-/// What is the same for every parameter of a step.
-struct StepFactors {
-  float finite;  ///< 0: the norm is not finite, leave everything as it is
-  float learning_rate;
-  float clip;        ///< the gradient is multiplied by it
-  float step_size;   ///< Adam: learning_rate / (1 - beta1^n), n the updates so far, this one included
-  float root_scale;  ///< Adam: 1 / sqrt(1 - beta2^n)
-  float average_decay;
-};
-
-/// 1 - beta^t without cancellation for beta near 1.
-__host__ __device__ inline double bias_correction(float beta, double t) {
-  return beta == 0 ? 1.0 : -expm1(t * log(double(beta)));
-}
-
-// One thread, so that the cosines and powers are not computed once for each parameter.
-struct PrepareStep {
-  static constexpr int max_block_threads = 32;
-  Schedule schedule;
-  float beta1, beta2, clip_norm, ema_decay;
-  std::uint64_t first_update;
-  const std::uint64_t* step;
-  const float* norm;
-  StepFactors* factors;
-
-  __device__ void operator()() const {
-    const double t = double(*step), updates = t - double(first_update) + 1;
-    StepFactors f;
-    f.finite = *norm - *norm == 0 ? 1.0f : 0.0f;
-    f.learning_rate = gridspot::learning_rate(schedule, *step);
-    f.clip = clip_norm > 0 ? min(1.0f, clip_norm / (*norm + 1e-6f)) : 1.0f;
-    f.step_size = static_cast<float>(f.learning_rate / bias_correction(beta1, updates));
-    f.root_scale = static_cast<float>(1 / sqrt(bias_correction(beta2, updates)));
-    f.average_decay = static_cast<float>(min(double(ema_decay), (1 + t) / (10 + t)));
-    *factors = f;
-  }
-};
 
 struct UpdateArrays {
   std::size_t parameters;
@@ -178,92 +122,58 @@ struct Sgd {
   }
 };
 
-struct AdvanceStep {
-  static constexpr int max_block_threads = 32;
-  std::uint64_t* step;
-  const float* norm;
-  std::uint64_t* progress;
-
-  __device__ void operator()() const {
-    if (norm == nullptr || *norm - *norm == 0) ++*step;
-    if (progress != nullptr) *progress = *step;
-  }
-};
-
 GRIDSPOT_KERNEL(ReduceGradients)
-GRIDSPOT_KERNEL(FinishNorm)
-GRIDSPOT_KERNEL(PrepareStep)
 GRIDSPOT_KERNEL(Adam)
 GRIDSPOT_KERNEL(Sgd)
-GRIDSPOT_KERNEL(AdvanceStep)
 
 #if GRIDSPOT_HOST_PASS
 namespace {
-void require_workspace(const char* who, const OptimizerBuffers& buffers) {
-  require_elements(who, "partial_norms", buffers.partial_norms.size, norm_partials(buffers.gradient.size));
-  require_elements(who, "norm", buffers.norm.size, 1);
-}
-
-void require_setting(bool in_range, const char* name, double value, const char* range) {
-  require_that(in_range, "optimizer_step: ", name, " is ", value, ", expected ", range);
-}
-
-void require_settings(const OptimizerSettings& s) {
-  require_setting(s.beta1 >= 0 && s.beta1 < 1, "beta1", s.beta1, "0 to 1, 1 excluded");
-  require_setting(s.beta2 >= 0 && s.beta2 < 1, "beta2", s.beta2, "0 to 1, 1 excluded");
-  require_setting(s.epsilon > 0, "epsilon", s.epsilon, "more than 0");
-  require_setting(s.momentum >= 0 && s.momentum < 1, "momentum", s.momentum, "0 to 1, 1 excluded");
-  require_setting(s.weight_decay >= 0, "weight_decay", s.weight_decay, "at least 0");
-  require_setting(s.clip_norm >= 0, "clip_norm", s.clip_norm, "at least 0");
-  require_setting(s.ema_decay >= 0 && s.ema_decay < 1, "ema_decay", s.ema_decay, "0 to 1, 1 excluded");
-  require_setting(s.schedule.peak >= 0, "schedule.peak", s.schedule.peak, "at least 0");
-  require_setting(s.schedule.steps >= 1, "schedule.steps", double(s.schedule.steps), "at least 1");
+void require_setting(const char* who, bool in_range, const char* name, double value, const char* range) {
+  require_that(in_range, who, ": ", name, " is ", value, ", expected ", range);
 }
 }  // namespace
 
-std::size_t norm_partials(std::size_t parameters) {
-  constexpr std::size_t factor_floats = sizeof(StepFactors) / sizeof(float);
-  return std::max<std::size_t>(blocks_for(parameters, ReduceGradients::block_elements), factor_floats);
+void require_settings(const char* who, const OptimizerSettings& s) {
+  require_setting(who, s.beta1 >= 0 && s.beta1 < 1, "beta1", s.beta1, "0 to 1, 1 excluded");
+  require_setting(who, s.beta2 >= 0 && s.beta2 < 1, "beta2", s.beta2, "0 to 1, 1 excluded");
+  require_setting(who, s.epsilon > 0, "epsilon", s.epsilon, "more than 0");
+  require_setting(who, s.momentum >= 0 && s.momentum < 1, "momentum", s.momentum, "0 to 1, 1 excluded");
+  require_setting(who, s.weight_decay >= 0, "weight_decay", s.weight_decay, "at least 0");
+  require_setting(who, s.clip_norm >= 0, "clip_norm", s.clip_norm, "at least 0");
+  require_setting(who, s.ema_decay >= 0 && s.ema_decay < 1, "ema_decay", s.ema_decay, "0 to 1, 1 excluded");
+  require_setting(who, s.schedule.peak >= 0, "schedule.peak", s.schedule.peak, "at least 0");
+  require_setting(who, s.schedule.steps >= 1, "schedule.steps", double(s.schedule.steps), "at least 1");
 }
 
-void reduce_gradients(Stream& stream, int shards, const OptimizerBuffers& buffers) {
+std::size_t norm_partials(std::size_t parameters) { return blocks_for(parameters, ReduceGradients::block_elements); }
+
+void reduce_gradients(Stream& stream, int shards, DeviceSpan<const float> shard_gradients, DeviceSpan<float> gradient,
+                      DeviceSpan<float> partial_norms) {
   constexpr auto who = "reduce_gradients";
-  const std::size_t parameters = buffers.gradient.size;
+  const std::size_t parameters = gradient.size;
   require_that(shards >= 1, who, ": shards is ", shards, ", expected at least 1");
-  require_elements(who, "shard_gradients", buffers.shard_gradients.size, shards * parameters);
-  require_workspace(who, buffers);
-  const unsigned blocks = blocks_for(parameters, ReduceGradients::block_elements);
+  require_elements(who, "shard_gradients", shard_gradients.size, shards * parameters);
+  require_elements(who, "partial_norms", partial_norms.size, norm_partials(parameters));
   launch(stream,
-         {.grid = {blocks},
+         {.grid = {blocks_for(parameters, ReduceGradients::block_elements)},
           .block = {ReduceGradients::max_block_threads},
           .shared_bytes = ReduceGradients::max_block_threads * sizeof(float)},
-         ReduceGradients{shards, parameters, buffers.shard_gradients.data, buffers.gradient.data,
-                         buffers.partial_norms.data});
-  launch(stream,
-         {.grid = {1},
-          .block = {FinishNorm::max_block_threads},
-          .shared_bytes = FinishNorm::max_block_threads * sizeof(float)},
-         FinishNorm{blocks, buffers.partial_norms.data, buffers.norm.data});
+         ReduceGradients{shards, parameters, shard_gradients.data, gradient.data, partial_norms.data});
 }
 
-void optimizer_step(Stream& stream, const OptimizerSettings& settings, const std::uint64_t* step,
-                    const OptimizerBuffers& buffers, std::uint64_t first_update) {
+void optimizer_step(Stream& stream, const OptimizerSettings& settings, const StepFactors* factors,
+                    const OptimizerBuffers& buffers) {
   constexpr auto who = "optimizer_step";
   const std::size_t parameters = buffers.gradient.size;
   const bool adam = has_second_moment(settings.kind), averaged = settings.ema_decay > 0;
-  require_settings(settings);
+  require_settings(who, settings);
   require_elements(who, "weights", buffers.weights.size, parameters);
   require_elements(who, "moment1", buffers.moment1.size, parameters);
   if (adam) require_elements(who, "moment2", buffers.moment2.size, parameters);
   if (averaged) require_elements(who, "ema", buffers.ema.size, parameters);
   if (buffers.rounded.size > 0) require_elements(who, "rounded", buffers.rounded.size, parameters);
   require_elements(who, "decay_mask", buffers.decay_mask.size, parameters);
-  require_workspace(who, buffers);
 
-  auto* factors = reinterpret_cast<StepFactors*>(buffers.partial_norms.data);
-  launch(stream, {},
-         PrepareStep{settings.schedule, settings.beta1, settings.beta2, settings.clip_norm, settings.ema_decay,
-                     first_update, step, buffers.norm.data, factors});
   const UpdateArrays arrays{parameters,
                             buffers.weights.data,
                             buffers.moment1.data,
@@ -280,10 +190,6 @@ void optimizer_step(Stream& stream, const OptimizerSettings& settings, const std
                    settings.weight_decay - decoupled, factors});
   else
     launch_1d(stream, threads, Sgd{arrays, settings.momentum, settings.weight_decay, factors});
-}
-
-void advance_step(Stream& stream, std::uint64_t* step, const float* norm, std::uint64_t* progress) {
-  launch(stream, {}, AdvanceStep{step, norm, progress});
 }
 #endif
 

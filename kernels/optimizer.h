@@ -1,10 +1,12 @@
 #pragma once
-// One pass over the flat parameter buffer: reduction over shards, clipping, update, moving average.
+// The flat parameter buffer: the gradient's sum over shards with its norm, then, behind finish_step() (finish_step.h),
+// clipping, update, moving average and rounding in one pass.
 #include <cstdint>
 
 #include "device/buffer.h"
 #include "kernels/bfloat16.h"
 #include "kernels/schedule.h"
+#include "kernels/step_factors.h"
 
 namespace gridspot {
 
@@ -23,33 +25,30 @@ struct OptimizerSettings {
   Schedule schedule;
 };
 
-/// Device memory; each [parameters] but where it says otherwise. moment2 (of SGD) and ema (ema_decay 0) may be empty.
-/// The moments start at 0 and ema as a copy of the weights.
+/// Throws InvalidInput, in `who`'s name, when a setting is out of its range.
+void require_settings(const char* who, const OptimizerSettings& settings);
+
+/// Device memory, each [parameters]. moment2 (of SGD) and ema (ema_decay 0) may be empty. The moments start at 0 and
+/// ema as a copy of the weights.
 struct OptimizerBuffers {
   DeviceSpan<float> weights, moment1, moment2, ema;
   DeviceSpan<bfloat16> rounded;  ///< a copy of the weights that the update also writes; may be empty
   DeviceSpan<const std::uint8_t> decay_mask;
-  DeviceSpan<const float> shard_gradients;  ///< [shards, parameters]
-  DeviceSpan<float> gradient;               ///< their sum, written
-  DeviceSpan<float> partial_norms;          ///< [norm_partials(parameters)] workspace of both calls
-  DeviceSpan<float> norm;                   ///< [1]: the 2-norm of the gradient before clipping, written
+  DeviceSpan<const float> gradient;
 };
 
 std::size_t norm_partials(std::size_t parameters);
 
-/// gradient = sum over shards in the order of their numbers; norm = its 2-norm, summed in a fixed order. Enqueues on
-/// the stream; throws InvalidInput when shards < 1 or a size does not fit.
-void reduce_gradients(Stream& stream, int shards, const OptimizerBuffers& buffers);
+/// gradient [parameters] = the sum of shard_gradients [shards, parameters] in the order of their numbers. partial_norms
+/// [norm_partials(parameters)] add up to the square of its 2-norm. Of one shard `gradient` may be the same memory;
+/// nothing is written to it then. Enqueues on the stream; throws InvalidInput when shards < 1 or a size does not fit.
+void reduce_gradients(Stream& stream, int shards, DeviceSpan<const float> shard_gradients, DeviceSpan<float> gradient,
+                      DeviceSpan<float> partial_norms);
 
-/// Updates weights, moments and ema from `gradient`, `norm` and *step (device memory, 0 for the first update). Where
-/// the norm is not finite nothing is changed (the host sees it in `norm`). Enqueues on the stream; throws InvalidInput
-/// when a setting is out of its range or a size does not fit. `first_update` is the step of these parameters' first
-/// update, where they were frozen before: AdamW's bias correction counts from it.
-void optimizer_step(Stream& stream, const OptimizerSettings& settings, const std::uint64_t* step,
-                    const OptimizerBuffers& buffers, std::uint64_t first_update = 0);
-
-/// ++*step; where `norm` (device memory) is given, only if it is finite. *progress (memory that the host sees; may be
-/// null) is the same then. Enqueues on the stream.
-void advance_step(Stream& stream, std::uint64_t* step, const float* norm = nullptr, std::uint64_t* progress = nullptr);
+/// Updates weights, moments and ema by the gradient and `factors` (device memory), which finish_step() has written for
+/// the same settings. Enqueues on the stream; throws InvalidInput when a setting is out of its range or a size does not
+/// fit.
+void optimizer_step(Stream& stream, const OptimizerSettings& settings, const StepFactors* factors,
+                    const OptimizerBuffers& buffers);
 
 }  // namespace gridspot

@@ -1,8 +1,9 @@
 // A network's first layer for images of one channel: 3x3 convolution, bias, (leaky) ReLU and, in a second form, the 2x2
 // max pool behind them. A thread keeps the weights of eight filters in registers and moves down a strip of pixels
 // (stem_strip.h).
-// Floor: the image read once and the output written once, pooled with one byte of choice for each element; the unpooled
-// activations are never in memory.
+// Floor: the image read once (4 or 2 bytes a pixel) and the output written once (4 or 2 bytes an element), pooled with
+// one byte of choice for each element; the unpooled activations are never in memory. 18 operations an element of the
+// convolution.
 #include "kernels/pool_choice.h"
 #include "kernels/stem_strip.h"
 
@@ -31,13 +32,14 @@ struct StemFilters {
   }
 };
 
-template <class T, int stride, bool pools>
+template <class In, class T, int stride, bool pools>
 struct StemForward {
   static constexpr int max_block_threads = stem_bound;
-  using Patch = StemPatch<T, stride, pools>;
+  using Patch = StemPatch<In, T, stride, pools>;
   StemPlan plan;
   float slope;
-  const T *input, *weights;
+  const In* input;
+  const T* weights;
   const float* bias;
   T* output;
   std::uint8_t* choice;
@@ -72,13 +74,14 @@ struct StemForward {
   }
 };
 
-#define GRIDSPOT_STEM_KERNELS_FOR(T)        \
-  GRIDSPOT_KERNEL(StemForward<T, 1, false>) \
-  GRIDSPOT_KERNEL(StemForward<T, 1, true>)  \
-  GRIDSPOT_KERNEL(StemForward<T, 2, false>) \
-  GRIDSPOT_KERNEL(StemForward<T, 2, true>)
-GRIDSPOT_STEM_KERNELS_FOR(float)
-GRIDSPOT_STEM_KERNELS_FOR(bfloat16)
+#define GRIDSPOT_STEM_KERNELS_FOR(In, T)        \
+  GRIDSPOT_KERNEL(StemForward<In, T, 1, false>) \
+  GRIDSPOT_KERNEL(StemForward<In, T, 1, true>)  \
+  GRIDSPOT_KERNEL(StemForward<In, T, 2, false>) \
+  GRIDSPOT_KERNEL(StemForward<In, T, 2, true>)
+GRIDSPOT_STEM_KERNELS_FOR(float, float)
+GRIDSPOT_STEM_KERNELS_FOR(bfloat16, bfloat16)
+GRIDSPOT_STEM_KERNELS_FOR(float, bfloat16)
 #undef GRIDSPOT_STEM_KERNELS_FOR
 
 #if GRIDSPOT_HOST_PASS
@@ -88,21 +91,22 @@ constexpr std::size_t most_packs = 0x7fffffff;
 
 std::size_t packs_of(const StemShape& shape) { return shape.output_size() / pack_width; }
 
-template <bool pools, class T>
-void launch_forward(Stream& stream, const StemShape& shape, DeviceSpan<const T> input, DeviceSpan<const T> weights,
+template <bool pools, class T, class In>
+void launch_forward(Stream& stream, const StemShape& shape, DeviceSpan<const In> input, DeviceSpan<const T> weights,
                     DeviceSpan<const float> bias, float slope, DeviceSpan<T> output, DeviceSpan<std::uint8_t> choice) {
   const std::size_t threads_at_once = std::size_t(stem_blocks_at_once) * stem_threads;
   const StemPlan plan = stem_plan(shape, threads_at_once / packs_for(shape.filters), 4, 16);
   const std::size_t threads = std::size_t(plan.strips) * plan.packs();
   const auto start = [&]<int stride>() {
-    launch(stream, {.grid = {blocks_for(threads, stem_threads)}, .block = {stem_threads}},
-           StemForward<T, stride, pools>{plan, slope, input.data, weights.data, bias.data, output.data, choice.data});
+    launch(
+        stream, {.grid = {blocks_for(threads, stem_threads)}, .block = {stem_threads}},
+        StemForward<In, T, stride, pools>{plan, slope, input.data, weights.data, bias.data, output.data, choice.data});
   };
   shape.stride == 1 ? start.template operator()<1>() : start.template operator()<2>();
 }
 
-template <class T>
-void require_forward(const char* who, const StemShape& shape, DeviceSpan<const T> input, DeviceSpan<const T> weights,
+template <class T, class In>
+void require_forward(const char* who, const StemShape& shape, DeviceSpan<const In> input, DeviceSpan<const T> weights,
                      DeviceSpan<const float> bias, float slope, DeviceSpan<T> output) {
   require_stem(who, shape);
   require_stem_slope(who, slope);
@@ -135,18 +139,18 @@ void require_stem_slope(const char* who, float slope) {
   require_that(slope >= 0 && slope <= 1, who, ": the slope is ", slope, ", expected 0 to 1");
 }
 
-template <class T>
-void stem_forward(Stream& stream, const StemShape& shape, DeviceSpan<const T> input, DeviceSpan<const T> weights,
-                  DeviceSpan<const float> bias, float slope, DeviceSpan<T> output) {
+template <class T, class In>
+void stem_forward(Stream& stream, const StemShape& shape, std::type_identity_t<DeviceSpan<const In>> input,
+                  DeviceSpan<const T> weights, DeviceSpan<const float> bias, float slope, DeviceSpan<T> output) {
   constexpr auto who = "stem_forward";
   require_that(!shape.pools, who, ": the shape pools, as stem_pool_forward does");
   require_forward(who, shape, input, weights, bias, slope, output);
   launch_forward<false>(stream, shape, input, weights, bias, slope, output, {});
 }
 
-template <class T>
-void stem_pool_forward(Stream& stream, const StemShape& shape, DeviceSpan<const T> input, DeviceSpan<const T> weights,
-                       DeviceSpan<const float> bias, float slope, DeviceSpan<T> output,
+template <class T, class In>
+void stem_pool_forward(Stream& stream, const StemShape& shape, std::type_identity_t<DeviceSpan<const In>> input,
+                       DeviceSpan<const T> weights, DeviceSpan<const float> bias, float slope, DeviceSpan<T> output,
                        DeviceSpan<std::uint8_t> choice) {
   constexpr auto who = "stem_pool_forward";
   require_that(shape.pools, who, ": the shape does not pool, as stem_forward does not");
@@ -155,13 +159,15 @@ void stem_pool_forward(Stream& stream, const StemShape& shape, DeviceSpan<const 
   launch_forward<true>(stream, shape, input, weights, bias, slope, output, choice);
 }
 
-#define GRIDSPOT_STEM_FOR(T)                                                                           \
-  template void stem_forward(Stream&, const StemShape&, DeviceSpan<const T>, DeviceSpan<const T>,      \
-                             DeviceSpan<const float>, float, DeviceSpan<T>);                           \
-  template void stem_pool_forward(Stream&, const StemShape&, DeviceSpan<const T>, DeviceSpan<const T>, \
-                                  DeviceSpan<const float>, float, DeviceSpan<T>, DeviceSpan<std::uint8_t>);
-GRIDSPOT_STEM_FOR(float)
-GRIDSPOT_STEM_FOR(bfloat16)
+#define GRIDSPOT_STEM_FOR(In, T)                                                                                \
+  template void stem_forward<T, In>(Stream&, const StemShape&, std::type_identity_t<DeviceSpan<const In>>,      \
+                                    DeviceSpan<const T>, DeviceSpan<const float>, float, DeviceSpan<T>);        \
+  template void stem_pool_forward<T, In>(Stream&, const StemShape&, std::type_identity_t<DeviceSpan<const In>>, \
+                                         DeviceSpan<const T>, DeviceSpan<const float>, float, DeviceSpan<T>,    \
+                                         DeviceSpan<std::uint8_t>);
+GRIDSPOT_STEM_FOR(float, float)
+GRIDSPOT_STEM_FOR(bfloat16, bfloat16)
+GRIDSPOT_STEM_FOR(float, bfloat16)
 #undef GRIDSPOT_STEM_FOR
 #endif
 

@@ -2,6 +2,7 @@
 // A network's first layer ("stem") for images of one channel: 3x3 convolution with bias and (leaky) ReLU, and the max
 // pool behind it if there is one. Its gradients are those of weights and bias: nobody needs that of an image.
 #include <cstdint>
+#include <type_traits>
 
 #include "device/buffer.h"
 #include "kernels/bfloat16.h"
@@ -30,21 +31,21 @@ struct StemShape {
 bool stem_fits(const StemShape& shape);
 
 // For all three: input [n, height, width], weights [filters, 3, 3] and output [n, output_height, output_width, filters]
-// are T, float or bfloat16; bias [filters] is float, arithmetic too. f(z) = z where z > 0, else
-// slope * z; slope in [0, 1]. Tensors with filters are aligned to 16 bytes. Each enqueues on the stream and throws
-// InvalidInput for what breaks this contract.
+// are T, float or bfloat16; bias [filters] is float, arithmetic too. Forward also takes an input of float, which counts
+// as rounded to T. f(z) = z where z > 0, else slope * z; slope in [0, 1]. Tensors with filters are aligned to 16 bytes.
+// Each enqueues on the stream and throws InvalidInput for what breaks this contract.
 
 /// output = f(convolution + bias). The shape does not pool.
-template <class T>
-void stem_forward(Stream& stream, const StemShape& shape, DeviceSpan<const T> input, DeviceSpan<const T> weights,
-                  DeviceSpan<const float> bias, float slope, DeviceSpan<T> output);
+template <class T, class In = T>
+void stem_forward(Stream& stream, const StemShape& shape, std::type_identity_t<DeviceSpan<const In>> input,
+                  DeviceSpan<const T> weights, DeviceSpan<const float> bias, float slope, DeviceSpan<T> output);
 
 /// The same and the maximum of each window, in one pass. choice (of the output's shape, u8) is the window's first
 /// position, row by row, that holds the maximum; a NaN wins. Values are compared as float, before they are rounded to T
 /// and before f where f keeps their order: ReLU's zeros are equal. The shape pools.
-template <class T>
-void stem_pool_forward(Stream& stream, const StemShape& shape, DeviceSpan<const T> input, DeviceSpan<const T> weights,
-                       DeviceSpan<const float> bias, float slope, DeviceSpan<T> output,
+template <class T, class In = T>
+void stem_pool_forward(Stream& stream, const StemShape& shape, std::type_identity_t<DeviceSpan<const In>> input,
+                       DeviceSpan<const T> weights, DeviceSpan<const float> bias, float slope, DeviceSpan<T> output,
                        DeviceSpan<std::uint8_t> choice);
 
 /// Writes every element of weight_gradient [filters, 3, 3] and bias_gradient [filters]. f's derivative is read off the

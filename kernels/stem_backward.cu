@@ -37,7 +37,7 @@ struct StemBackward {
   static constexpr int max_block_threads = stem_bound;
   /// Enough bytes under way to hide the memory's latency.
   static constexpr int rows_ahead = sizeof(T) == 4 || pools ? 1 : 2;
-  using Patch = StemPatch<T, stride, pools>;
+  using Patch = StemPatch<T, T, stride, pools>;
   StemChunks chunks;
   float slope;
   const T *input, *output;  ///< output: null where the derivative is 1

@@ -54,7 +54,8 @@ struct StemPlan {
 
 /// The square of the image that an output pixel sees, zeros outside the image, on its way down a strip. The rows that
 /// the next pixel sees first are under way while this one is computed.
-template <class T, int stride, bool pools>
+/// Pixels are In and count as rounded to T.
+template <class In, class T, int stride, bool pools>
 class StemPatch {
  public:
   static constexpr int positions = pools ? 2 : 1;  ///< of the filter along a side
@@ -62,7 +63,7 @@ class StemPatch {
   static constexpr int side = stride * (positions - 1) + stem_side;
 
   /// Above the pixel in row `row` and column `x` of the output: move_down() comes to it.
-  __device__ StemPatch(const T* image, int height, int width, int x, int row)
+  __device__ StemPatch(const In* image, int height, int width, int x, int row)
       : height_(height),
         width_(width),
         y_(row * step - 1),
@@ -93,15 +94,19 @@ class StemPatch {
     const bool inside = static_cast<unsigned>(y_) < static_cast<unsigned>(height_);
     for (int j = 0; j < side; ++j) {
       const bool outside = !inside || (j == 0 && touches_left_) || (j == side - 1 && touches_right_);
-      row[j] = outside ? 0.0f : to_float(pixel_[j]);
+      row[j] = outside ? 0.0f : pixel(j);
     }
     pixel_ += width_;
     ++y_;
   }
+  __device__ float pixel(int column) const {
+    if constexpr (std::is_same_v<In, T>) return to_float(pixel_[column]);
+    return to_float(from_float<T>(to_float(pixel_[column])));
+  }
 
   int height_, width_, y_;
   bool touches_left_, touches_right_;
-  const T* pixel_;  ///< in row y_, which is read next
+  const In* pixel_;  ///< in row y_, which is read next
   float rows_[side][side], next_[step][side];
 };
 

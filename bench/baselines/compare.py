@@ -3,8 +3,9 @@
     python bench/baselines/compare.py build/release/gridspot --preset quick:40 --preset small:10 --preset seed:3 --rounds 5
     python bench/baselines/compare.py build/release/gridspot --device cuda --preset small:200:256 --detect-batch 1024
 
-A round runs gridspot's variants and then every baseline, each a process of its own, and the next round the same in the opposite order: a
-machine whose speed drifts favours nobody. gridspot's figures are those of `gridspot bench`: training composes its canvases in every step.
+A round runs gridspot's variants and then every baseline (where the batch is given the other way round, so that what compiles longest is
+not what is left out), each a process of its own, and the next round the same in the opposite order: a machine whose speed drifts favours
+nobody. gridspot's figures are those of `gridspot bench`: training composes its canvases in every step.
 A round's ratio is the throughput of gridspot's best variant over that of the best baseline of the kind in the same round; what was slower
 than half the best of its side in the first round is not run again. variants.py lists both. What failed, and why, is in the results too.
 Prints a table; --out writes JSON after every run.
@@ -40,6 +41,8 @@ def parse():
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--set", action="append", default=[], dest="settings", help="of gridspot bench, e.g. precision=tf32")
+    parser.add_argument("--measure", type=float, help="seconds that every measurement takes at least; default: 0, on CUDA 1")
+    parser.add_argument("--ours", default="*", help="a pattern of gridspot's variants, e.g. 'bf16*'")
     parser.add_argument("--only", action="append", help="patterns of baselines, e.g. '*compiled*', 'training*memory/*' or 'seed/training*png/*'")
     parser.add_argument("--kernels", help="the program bench_kernels: suppression alone is compared too")
     parser.add_argument("--png-count", type=int, default=1000, help="images in the DataLoader's folder")
@@ -50,6 +53,8 @@ def parse():
     options.preset = options.preset or ["quick:40", "small:10", "seed:3"]
     options.detect = ["small"] if options.detect is None else options.detect
     options.detect_batch = options.detect_batch or [1]
+    if options.measure is None:
+        options.measure = 1 if options.device.startswith("cuda") else 0
     return options
 
 
@@ -142,7 +147,7 @@ class Comparer:
         options, kept = self.options, self.folder / "bench.json"
         kept.unlink(missing_ok=True)
         command = [options.gridspot, "bench", "--preset", preset, "--device", options.device, "--threads", options.threads, "--json",
-                   "--out", kept, *variant.flags, *flags]
+                   "--seconds", options.measure, "--out", kept, *variant.flags, *flags]
         for setting in options.settings:
             command += ["--set", setting]
         what = f"gridspot {variant.name}, {preset}"
@@ -191,7 +196,7 @@ class Comparer:
     def run_baseline(self, number, variant, preset, steps=0, batch=None):
         options, folder = self.options, self.folder / preset
         command = [sys.executable, HERE / variant.script, "--network", folder / "network.json", "--device", options.device,
-                   "--threads", variant.threads or options.threads, *variant.flags]
+                   "--threads", variant.threads or options.threads, "--seconds", options.measure, *variant.flags]
         trains = variant.script == variants.TRAIN
         if trains:
             batches = [batch or self.batches.get(preset)]
@@ -203,7 +208,7 @@ class Comparer:
             batches = options.detect_batch
             model = folder / "run" / "model.safetensors"
             command += ["--steps", options.detect_steps, *(["--model", model] if model.exists() else [])]
-        for batch in batches:
+        for batch in [variant.batch] if variant.batch else batches:
             command += ["--batch", batch]
         targets = [self.comparison(variant.kind, preset, batch) for batch in batches]
         if all(target.hopeless(target.baselines, variant.name) for target in targets):
@@ -254,11 +259,12 @@ class Comparer:
                 detected = []
             seen.add(preset)
             kinds = list(dict.fromkeys(variant.kind for variant in trained))
-            ours = variants.ours(self.cuda)
+            ours = [v for v in variants.ours(self.cuda) if fnmatch.fnmatch(v.name, self.options.ours)]
             runs = [(self.train_ours, v, preset, steps, batch, its) for v in ours if (its := list(filter(v.takes, kinds)))]
-            runs += [(self.run_baseline, v, preset, steps, batch) for v in trained]
-            runs += [(self.detect_ours, v, preset) for v in ours if detected and v.takes("detection")]
+            theirs = [(self.run_baseline, v, preset, steps, batch) for v in trained]
+            runs = theirs + runs if batch else runs + theirs
             runs += [(self.run_baseline, v, preset) for v in detected]
+            runs += [(self.detect_ours, v, preset) for v in ours if detected and v.takes("detection")]
             for run, *arguments in runs if number % 2 == 0 else reversed(runs):
                 run(number, *arguments)
                 self.write()

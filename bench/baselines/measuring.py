@@ -1,5 +1,6 @@
 """What the baselines share: clocks, quartiles, versions, memory."""
 import importlib.metadata
+import math
 import os
 import pathlib
 import time
@@ -12,6 +13,7 @@ def add_common_options(parser):
     parser.add_argument("--protocol", default="", help="the canvases; default: quick-64 up to a side of 100, else seed-224")
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--warmup", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=0, help="measure for so long, at least; on CUDA half a second of warming up too")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=["fp32", "tf32", "bf16"], default="fp32",
@@ -53,20 +55,30 @@ def synchronize(device):
         torch.cuda.synchronize()
 
 
+WARM_SECONDS = 0.5  # until a GPU's clocks are up; as `gridspot bench` has it
+
+
+def warm_up(work, options):
+    """How many calls the measurement takes."""
+    on_cuda = torch.device(options.device).type == "cuda"
+    start, seconds = time.perf_counter(), []
+    while len(seconds) < options.warmup or (on_cuda and time.perf_counter() - start < WARM_SECONDS):
+        seconds += time_latency(work, 1, options.device)
+    return max(options.steps, math.ceil(options.seconds / seconds[-1]) if seconds else 0)
+
+
 def time_throughput(work, options):
     """Seconds of each measured call. On CUDA the time between events, without waiting for any of them in between."""
-    for _ in range(options.warmup):
-        work()
-    synchronize(options.device)
+    steps = warm_up(work, options)
     if torch.device(options.device).type == "cuda":
-        events = [torch.cuda.Event(enable_timing=True) for _ in range(options.steps + 1)]
+        events = [torch.cuda.Event(enable_timing=True) for _ in range(steps + 1)]
         events[0].record()
         for event in events[1:]:
             work()
             event.record()
         torch.cuda.synchronize()
         return [before.elapsed_time(after) / 1e3 for before, after in zip(events, events[1:])]
-    return time_latency(work, options.steps, options.device)
+    return time_latency(work, steps, options.device)
 
 
 def time_latency(work, steps, device):

@@ -55,8 +55,7 @@ def measure_ways(ways, draw, threshold, classes, options, forward=lambda given: 
         if first > TOO_SLOW:
             results[name] = {"milliseconds": {"median": round(first * 1e3, 1)}, "note": "one call; too slow for more"}
             continue
-        measuring.time_latency(work, options.warmup, options.device)
-        seconds = measuring.time_latency(work, options.steps, options.device)
+        seconds = measuring.time_latency(work, measuring.warm_up(work, options), options.device)
         results[name] = {"milliseconds": measuring.spread([s * 1e3 for s in seconds]), "detections": len(work()[0])}
     return results
 

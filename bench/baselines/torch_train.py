@@ -146,7 +146,7 @@ def main():
     over_steps = measuring.spread(rates, 1)
     print(json.dumps({
         "what": "training, PyTorch", "network": spec["name"], "canvases": options.canvases, "protocol": source.protocol_name,
-        "glyphs": source.glyphs, "batch": options.batch, "steps": options.steps, **measuring.about(options),
+        "glyphs": source.glyphs, "batch": options.batch, "steps": len(seconds), **measuring.about(options),
         "workers": options.workers if options.canvases == "png" else None,
         "canvases_per_second": round(every, 1) if options.canvases == "png" else over_steps["median"],
         "quartiles": over_steps["quartiles"], "mean": round(every, 1),

@@ -15,6 +15,7 @@ class Variant:
     script: str
     flags: tuple
     threads: int = 0  # 0: as many as all others
+    batch: int = 0  # 0: that of the comparison, in which it counts all the same: in images a second
 
     @property
     def label(self):
@@ -66,6 +67,9 @@ def training(cuda):
     listed = [Variant(f"training, canvases {canvases}", name, TRAIN, ("--canvases", canvases, *flags))
               for canvases in ("memory", "composed", "png") for name, flags in ways.items()
               if canvases != "png" or "nchw" not in name]
+    # As the original study's notebook trains: in float32, in batches of 16, which two workers read.
+    listed.append(Variant("training, canvases png", "eager as the original, batch 16", TRAIN,
+                          ("--canvases", "png", "--layout", "nchw", "--workers", "2"), batch=16))
     if not cuda and multiplies_bfloat16():
         listed += [Variant("training, canvases memory (bf16)", name, TRAIN, ("--canvases", "memory", "--precision", "bf16", *flags))
                    for name, flags in ways.items()]

@@ -5,7 +5,7 @@
 
 #include "data/canvas_source.h"
 #include "device/graph.h"
-#include "measure/floors.h"
+#include "kernels/decode.h"
 #include "nn/detector.h"
 #include "nn/precision_names.h"
 
@@ -22,17 +22,14 @@ struct Candidates {
 
 /// Random weights find nothing in particular, so the threshold decides how much suppression has to do: twice as many
 /// candidates as there are glyphs.
-Candidates choose_candidates(const RunConfig& config, const Network& network, Stream& stream, int batch,
-                             const NetworkWeights& weights, DeviceSpan<const float> input) {
-  const int slots = network.spec().detector.slots();
-  Detector all(network, stream.device(), batch,
-               {.score_threshold = 0,
-                .nms_threshold = 1,
-                .capacity = slots,
-                .precision = config.precision,
-                .engines = config.engines});
-  const DetectionsView found = all.run(stream, weights, input);
-  auto scores = download(stream, DeviceSpan<const float>(found.scores, std::size_t(batch) * slots));
+Candidates choose_candidates(const RunConfig& config, Stream& stream, int batch, DeviceSpan<const float> predictions) {
+  const GridHead& head = config.network.detector;
+  const std::size_t slots = std::size_t(batch) * head.slots();
+  const Buffer<Box> boxes(stream.device(), slots);
+  const Buffer<float> all_scores(stream.device(), slots);
+  const Buffer<std::int32_t> classes(stream.device(), slots);
+  decode_grid(stream, head, batch, 0, predictions, boxes, all_scores, classes);
+  auto scores = download(stream, all_scores);
   std::sort(scores.begin(), scores.end(), std::greater<>());
   const std::size_t wanted = std::size_t(batch) * (config.protocol.min_glyphs + config.protocol.max_glyphs);
   const float threshold = scores[std::min(wanted, scores.size()) - 1];
@@ -65,12 +62,11 @@ Json bench_detection(const RunConfig& asked, const GlyphSet& glyphs, int batch, 
   stream.synchronize();
 
   const int threads = options.trainer.threads > 0 ? options.trainer.threads : available_processors();
-  const Candidates candidates = choose_candidates(config, network, stream, batch, weights, inputs[0]);
   Detector detector(network, device, batch,
-                    {.score_threshold = candidates.score_threshold,
-                     .precision = config.precision,
-                     .engines = config.engines,
-                     .threads = threads});
+                    {.precision = config.precision, .engines = config.engines, .threads = threads});
+  detector.enqueue(stream, weights, inputs[0]);
+  const Candidates candidates = choose_candidates(config, stream, batch, detector.predictions());
+  detector.set_score_threshold(candidates.score_threshold);
   std::size_t next = 0;
   const auto run = [&] {
     detector.run(stream, weights, inputs[next++ % sets]);

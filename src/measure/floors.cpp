@@ -52,31 +52,35 @@ class LayerWork {
   bool chooses_ = false;
 };
 
-double network_seconds(Stage stage, const Workload& workload, const Ceilings& ceilings) {
-  double seconds = 0;
+Floor network_floor(Stage stage, const Workload& workload, const Ceilings& ceilings) {
+  Floor floor;
+  const auto add = [&](const Work& work) {
+    floor.work += work;
+    floor.seconds += floor_seconds(work, ceilings);
+  };
   bool before_is_trained = false;
   for (const NetworkLayer& layer : workload.network->layers()) {
     const LayerWork work(layer, workload);
     if (stage == Stage::forward)
-      seconds += floor_seconds(work.forward(), ceilings);
+      add(work.forward());
     else if (before_is_trained || has_parameters(layer))
-      seconds += floor_seconds(work.backward(before_is_trained), ceilings);
+      add(work.backward(before_is_trained));
     before_is_trained = before_is_trained || has_parameters(layer);
   }
-  return seconds;
+  return floor;
 }
 
 double optimizer_bytes(const Workload& workload) {
   const double parameters = double(workload.network->buffer_size());
   const double states = 2 + (workload.second_moment ? 1 : 0) + (workload.averages ? 1 : 0);  // weights and moments
-  const double reduce = number_bytes * (workload.shards + 1);
+  const double reduce = number_bytes * (workload.shards > 1 ? workload.shards + 1 : 1);
   const double update = number_bytes * (2 * states + 1) + 1 + (workload.precision == Precision::bf16 ? 2 : 0);
   return parameters * (reduce + update);
 }
 
 }  // namespace
 
-double floor_of(Stage stage, const Workload& workload, const Ceilings& ceilings) {
+Floor floor_of(Stage stage, const Workload& workload, const Ceilings& ceilings) {
   const GridHead& head = workload.network->spec().detector;
   const ImageShape& input = workload.network->spec().input;
   const double batch = workload.batch, glyphs = batch * workload.glyphs;
@@ -84,26 +88,26 @@ double floor_of(Stage stage, const Workload& workload, const Ceilings& ceilings)
   const double predictions = number_bytes * cells * head.channels();
   const double element = workload.precision == Precision::bf16 ? 2 : 4;
   const double label_bytes = glyphs * (box_bytes + number_bytes);
-  const auto seconds = [&](double bytes) { return floor_seconds({bytes, 0}, ceilings); };
+  const auto moves = [&](double bytes) { return Floor{{bytes, 0}, floor_seconds({bytes, 0}, ceilings)}; };
   switch (stage) {
     case Stage::scene:
-      return seconds(glyphs * sizeof(Placement) + label_bytes);
+      return moves(glyphs * sizeof(Placement) + label_bytes);
     case Stage::canvas:
-      return seconds(element * batch * double(input.size()) + glyphs * (sizeof(Placement) + workload.glyph_bytes));
+      return moves(element * batch * double(input.size()) + glyphs * (sizeof(Placement) + workload.glyph_bytes));
     case Stage::targets:
-      return seconds(label_bytes + number_bytes * cells);
+      return moves(label_bytes + number_bytes * cells);
     case Stage::forward:
     case Stage::backward:
-      return network_seconds(stage, workload, ceilings);
+      return network_floor(stage, workload, ceilings);
     case Stage::loss:
-      return seconds(predictions + predictions * element / number_bytes + number_bytes * cells + label_bytes);
+      return moves(predictions + predictions * element / number_bytes + number_bytes * cells + label_bytes);
     case Stage::optimizer:
-      return seconds(optimizer_bytes(workload));
+      return moves(optimizer_bytes(workload));
     case Stage::nms:
-      return seconds(number_bytes * (slots + batch * workload.candidates * (4 + head.classes)) +
-                     batch * workload.detections * (box_bytes + 2 * number_bytes));
+      return moves(number_bytes * (slots + batch * workload.candidates * (4 + head.classes)) +
+                   batch * workload.detections * (box_bytes + 2 * number_bytes));
   }
-  return 0;
+  return {};
 }
 
 }  // namespace gridspot::measure

@@ -24,7 +24,12 @@ struct Workload {
   int detections = 100;   ///< places for detections an image
 };
 
-/// Seconds for a whole batch.
-double floor_of(Stage stage, const Workload& workload, const Ceilings& ceilings);
+/// Of a whole batch.
+struct Floor {
+  Work work;
+  double seconds = 0;  ///< of layers, the sum of what each takes at least
+};
+
+Floor floor_of(Stage stage, const Workload& workload, const Ceilings& ceilings);
 
 }  // namespace gridspot::measure

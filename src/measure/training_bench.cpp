@@ -1,6 +1,5 @@
 #include "measure/training_bench.h"
 
-#include "measure/floors.h"
 #include "nn/precision_names.h"
 #include "train/recipes.h"
 
@@ -37,16 +36,19 @@ Workload workload_of(const Trainer& trainer) {
 }  // namespace
 
 Json stages_json(const StageClock& clock, std::initializer_list<Stage> stages, double batches,
-                 const std::function<double(Stage)>& floor_seconds) {
+                 const std::function<Floor(Stage)>& floor) {
   double total = 0;
   for (const Stage stage : stages) total += clock.seconds(stage);
   Json result;
   for (const Stage stage : stages) {
-    const double seconds = clock.seconds(stage) / batches, floor = floor_seconds(stage);
+    const double seconds = clock.seconds(stage) / batches;
+    const auto& [work, least] = floor(stage);
     result[stage_names[static_cast<int>(stage)]] = {{"share_of_time", clock.seconds(stage) / total},
                                                     {"milliseconds", seconds * 1e3},
-                                                    {"floor_milliseconds", floor * 1e3},
-                                                    {"share_of_floor", floor / seconds}};
+                                                    {"floor_milliseconds", least * 1e3},
+                                                    {"share_of_floor", least / seconds},
+                                                    {"bytes", work.bytes},
+                                                    {"operations", work.operations}};
   }
   return result;
 }

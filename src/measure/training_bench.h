@@ -1,7 +1,7 @@
 #pragma once
 // Training throughput, end to end and stage by stage.
 #include "data/glyph_set.h"
-#include "measure/ceilings.h"
+#include "measure/floors.h"
 #include "measure/spread.h"
 #include "train/trainer.h"
 
@@ -17,8 +17,9 @@ struct BenchOptions {
 Json bench_training(const RunConfig& config, const GlyphSet& glyphs, const Ceilings& ceilings,
                     const BenchOptions& options, const std::atomic<int>& stop);
 
-/// Stage by stage: its share of the time, its milliseconds a batch, its floor, and the share of the floor in its time.
+/// Stage by stage: its share of the time, its milliseconds a batch, its floor, what that is of the time, and the
+/// operations and bytes of a batch that the floor counts.
 Json stages_json(const StageClock& clock, std::initializer_list<Stage> stages, double batches,
-                 const std::function<double(Stage)>& floor_seconds);
+                 const std::function<Floor(Stage)>& floor);
 
 }  // namespace gridspot::measure

@@ -75,7 +75,8 @@ struct BlockOptions {
 /// channels-last.
 int preferred_group(Device device, int channels);
 
-/// Untyped tensors have the dtype BlockOptions::dtype(), the output output_dtype(). Others are refused (InvalidInput).
+/// Untyped tensors have the dtype BlockOptions::dtype(), the output output_dtype(). Others are refused (InvalidInput);
+/// see rounds_input() for an exception.
 class Block {
  public:
   virtual ~Block() = default;
@@ -105,6 +106,9 @@ class Block {
   /// Whether the input gradient that backward writes is already that before BlockOptions::input_activation, which a
   /// library may take along where it is free.
   [[nodiscard]] virtual bool masks_input_gradient() const { return false; }
+
+  /// Whether forward also takes an input of float32 where it has bf16 and is not built for training, and rounds it.
+  [[nodiscard]] virtual bool rounds_input() const { return false; }
 
   /// Puts the weights in the format that forward multiplies; once for weights that many calls take.
   virtual void prepare(Stream& stream, ConstTensorSpan weights, DeviceSpan<std::byte> prepared);

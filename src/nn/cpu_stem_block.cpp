@@ -123,24 +123,24 @@ CpuStemBlock::Place CpuStemBlock::place_of(int image, int filter) const {
 }
 
 /// The padded rows that output rows begin..end-1 read.
-template <class T>
-void CpuStemBlock::pad_rows(const T* image, int begin, int end, float* padded) const {
+template <class T, class In>
+void CpuStemBlock::pad_rows(const In* image, int begin, int end, float* padded) const {
   const auto [width, padding] = std::pair(shape_.width, shape_.padding);
   for (int y = padded_row(begin); y < std::min(padded_height(), padded_row(end) + size); ++y) {
     float* row = padded + std::size_t(y) * padded_width();
     std::fill_n(row, padded_width(), 0.0f);
     if (y >= padding && y < padding + shape_.height)
       std::transform(image + std::size_t(y - padding) * width, image + std::size_t(y - padding + 1) * width,
-                     row + padding, [](T value) { return to_float(value); });
+                     row + padding, [](In value) { return to_float(from_float<T>(to_float(value))); });
   }
 }
 
-template <class T>
+template <class T, class In>
 void CpuStemBlock::run_forward(const Forward& arguments, int member) const {
   const int all_rows = shape_.batch * rows_, width = padded_width(), stride = shape_.stride;
   const auto begin = [&](int of) { return static_cast<int>(std::int64_t(all_rows) * of / threads_); };
   const T* weights = arguments.weights.as<T>("weights").data;
-  const T* images = arguments.input.as<T>("input").data;
+  const In* images = arguments.input.as<In>("input").data;
   T* outputs = arguments.output.as<T>("output").data;
   float* padded = reinterpret_cast<float*>(arguments.workspace.data) + member * padded_size();
   const int at_once = pools_ ? 1 : window_size;  // outputs a patch
@@ -149,7 +149,7 @@ void CpuStemBlock::run_forward(const Forward& arguments, int member) const {
   for (int row = begin(member); row < begin(member + 1);) {
     const int image = row / rows_, first = row % rows_, last = std::min(rows_, first + begin(member + 1) - row);
     row += last - first;
-    pad_rows(images + std::size_t(image) * shape_.height * shape_.width, first, last, padded);
+    pad_rows<T>(images + std::size_t(image) * shape_.height * shape_.width, first, last, padded);
     for (int filter = 0; filter < shape_.filters; filter += lane_count) {
       Filters filters{.tap = {}, .bias = load_lanes<lane_count>(arguments.bias.data + filter)};
       for (int i = 0; i < lane_count; ++i)
@@ -194,7 +194,7 @@ void CpuStemBlock::run_backward(const Backward& arguments) const {
   auto* padded = reinterpret_cast<float*>(totals + shape_.filters / lane_count);
   std::fill_n(totals, shape_.filters / lane_count, Sums{});
   for (int image = 0; image < shape_.batch; ++image) {
-    pad_rows(images + std::size_t(image) * shape_.height * shape_.width, 0, rows_, padded);
+    pad_rows<T>(images + std::size_t(image) * shape_.height * shape_.width, 0, rows_, padded);
     for (int filter = 0; filter < shape_.filters; filter += lane_count) {
       const Place place = place_of(image, filter);
       Sums sums;
@@ -215,12 +215,15 @@ void CpuStemBlock::run_backward(const Backward& arguments) const {
 }
 
 void CpuStemBlock::forward(Stream& stream, const Forward& arguments) {
-  arguments.input.require_dtype("input", dtype_);
+  const bool rounds = !training_ && arguments.input.dtype == DType::float32;
+  if (!rounds) arguments.input.require_dtype("input", dtype_);
   arguments.weights.require_dtype("weights", dtype_);
   arguments.output.require_dtype("output", dtype_);
-  stream.submit([this, arguments](Stream&) {
+  stream.submit([this, arguments, rounds](Stream&) {
     with_type_of(dtype_, [&]<class T>(std::type_identity<T>) {
-      onednn::run_on_threads(threads_, [&](int member) { run_forward<T>(arguments, member); });
+      onednn::run_on_threads(threads_, [&](int member) {
+        rounds ? run_forward<T, float>(arguments, member) : run_forward<T, T>(arguments, member);
+      });
     });
   });
 }

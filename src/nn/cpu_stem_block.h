@@ -18,6 +18,7 @@ class CpuStemBlock : public Block {
   void forward(Stream& stream, const Forward& arguments) override;
   /// Leaves output_gradient as it is. Sums in a fixed order: rows, images.
   void backward(Stream& stream, const Backward& arguments) override;
+  [[nodiscard]] bool rounds_input() const override { return true; }
   [[nodiscard]] std::size_t workspace_bytes() const override;
 
  private:
@@ -30,9 +31,10 @@ class CpuStemBlock : public Block {
   [[nodiscard]] int padded_height() const { return shape_.height + 2 * shape_.padding; }
   [[nodiscard]] std::size_t padded_size() const { return std::size_t(padded_width()) * padded_height(); }
   [[nodiscard]] int padded_row(int output_row) const { return output_row * shape_.stride * (pools_ ? 2 : 1); }
-  template <class T>
-  void pad_rows(const T* image, int begin, int end, float* padded) const;
-  template <class T>
+  /// Pixels are In and count as rounded to T.
+  template <class T, class In>
+  void pad_rows(const In* image, int begin, int end, float* padded) const;
+  template <class T, class In>
   void run_forward(const Forward& arguments, int member) const;
   template <class T>
   void run_backward(const Backward& arguments) const;

@@ -25,6 +25,11 @@ DetectionsView Detector::run(Stream& stream, const NetworkWeights& weights, Cons
   return detections_.view();
 }
 
+void Detector::set_score_threshold(float threshold) {
+  settings_.score_threshold = threshold;
+  replayed_.clear();
+}
+
 DetectionsView Detector::enqueue(Stream& stream, const NetworkWeights& weights, ConstTensorSpan input,
                                  StageClock* clock) {
   timed(clock, Stage::forward, stream, [&] { predictions_ = executor_.forward(stream, weights, input); });

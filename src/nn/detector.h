@@ -35,6 +35,9 @@ class Detector {
   DetectionsView run(Stream& stream, const NetworkWeights& weights, ConstTensorSpan input);
   static constexpr std::size_t most_graphs = 8;
 
+  /// From the next call on, which runs as the first one does.
+  void set_score_threshold(float threshold);
+
   /// What run() replays, enqueued anew: as part of a larger graph, or stage by stage with a clock.
   DetectionsView enqueue(Stream& stream, const NetworkWeights& weights, ConstTensorSpan input,
                          StageClock* clock = nullptr);

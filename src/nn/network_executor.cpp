@@ -100,8 +100,11 @@ struct NetworkExecutor::Implementation {
   }
 
   std::size_t output_bytes(const Step& step) const { return elements(step.layer.output) * size_of(step.output_dtype); }
-  /// Whether forward rounds an input of float32.
-  bool rounds_input() const { return dtype == DType::bfloat16 && !options.training; }
+  /// Whether forward rounds an input of float32 before the first step.
+  bool rounds_input() const {
+    const bool block_does = steps[0].block && steps[0].block->rounds_input();
+    return dtype == DType::bfloat16 && !options.training && !block_does;
+  }
 
   void allocate() {
     std::size_t largest = rounds_input() ? elements(steps[0].layer.input) * size_of(dtype) : 0;
@@ -160,7 +163,7 @@ struct NetworkExecutor::Implementation {
       convert(stream, given.as<float>("the input"), rounded);
       given = rounded;
     }
-    given.require_dtype("forward: the input", dtype);
+    if (options.training || given.dtype != DType::float32) given.require_dtype("forward: the input", dtype);
     input = given;
   }
 

@@ -19,12 +19,10 @@ class StemBlock : public Block {
 
   void forward(Stream& stream, const Forward& arguments) override {
     with_type_of(options_.dtype(), [&]<class T>(std::type_identity<T>) {
-      const auto input = arguments.input.as<T>("input"), weights = arguments.weights.as<T>("weights");
-      const auto output = arguments.output.as<T>("output");
-      if (shape_.pools)
-        stem_pool_forward<T>(stream, shape_, input, weights, arguments.bias, slope_, output, arguments.choice);
+      if (options_.training || arguments.input.dtype == options_.dtype())
+        run_forward<T, T>(stream, arguments);
       else
-        stem_forward<T>(stream, shape_, input, weights, arguments.bias, slope_, output);
+        run_forward<T, float>(stream, arguments);
     });
   }
 
@@ -42,9 +40,21 @@ class StemBlock : public Block {
     });
   }
 
+  [[nodiscard]] bool rounds_input() const override { return true; }
   [[nodiscard]] std::size_t workspace_bytes() const override { return partials_ * sizeof(float); }
 
  private:
+  template <class T, class In>
+  void run_forward(Stream& stream, const Forward& arguments) {
+    const auto input = arguments.input.as<In>("input");
+    const auto weights = arguments.weights.as<T>("weights");
+    const auto output = arguments.output.as<T>("output");
+    if (shape_.pools)
+      stem_pool_forward<T, In>(stream, shape_, input, weights, arguments.bias, slope_, output, arguments.choice);
+    else
+      stem_forward<T, In>(stream, shape_, input, weights, arguments.bias, slope_, output);
+  }
+
   StemShape shape_;
   float slope_;
   BlockOptions options_;

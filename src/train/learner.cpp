@@ -6,8 +6,7 @@
 
 #include "gridspot/error.h"
 #include "kernels/convert.h"
-#include "kernels/metrics.h"
-#include "kernels/optimizer.h"
+#include "kernels/finish_step.h"
 
 namespace gridspot {
 
@@ -32,9 +31,10 @@ Learner::Learner(const RunConfig& config, const Network& network, Stream& stream
   if (has_second_moment(config.optimizer.kind)) moment2_ = zeros(size);
   if (config.optimizer.ema_decay > 0) ema_ = upload(stream, download(stream, weights_));
   shard_gradients_ = zeros(size * config.shards);
-  gradient_ = zeros(size);
+  if (config.shards > 1) sum_ = zeros(size);
+  gradient_ = config.shards > 1 ? sum_ : shard_gradients_;
   partial_norms_ = zeros(norm_partials(size));
-  norm_ = zeros(1);
+  step_factors_ = Buffer<StepFactors>(stream.device(), 2);
   terms_ = zeros(std::size_t(config.batch) * 3);
   step_ = upload(stream, std::vector<std::uint64_t>{0});
 
@@ -67,17 +67,25 @@ std::array<GatheredBuffer, 4> Learner::shard_results(int devices) const {
 
 void Learner::update(Stream& stream, TrainedPart part) {
   const std::size_t size = network_.buffer_size(), backbone = network_.head_offset();
-  reduce_gradients(stream, config_.shards, buffers(0, size));
-  record_step(stream, step_.data(), terms_, norm_, collisions_, unplaced_, history_.span());
-  if (frozen_steps_ == 0) {
-    optimizer_step(stream, config_.optimizer, step_.data(), buffers(0, size));
-  } else {
-    optimizer_step(stream, config_.optimizer, step_.data(), buffers(backbone, size - backbone));
-    if (part == TrainedPart::all)
-      optimizer_step(stream, config_.optimizer, step_.data(), buffers(0, backbone), frozen_steps_);
-  }
+  reduce_gradients(stream, config_.shards, shard_gradients_, gradient_, partial_norms_);
   // A step that is not finite is not counted. What follows repeats it, from the same weights on the same canvases.
-  advance_step(stream, step_.data(), norm_.data(), progress_.data());
+  finish_step(stream, config_.optimizer,
+              {.partial_norms = partial_norms_,
+               .terms = terms_,
+               .collisions = collisions_,
+               .unplaced = unplaced_,
+               .history = history_.span(),
+               .factors = step_factors_,
+               .step = step_.data(),
+               .progress = progress_.data()},
+              frozen_steps_);
+  const StepFactors *always = step_factors_.data(), *thawed = always + 1;
+  if (frozen_steps_ == 0) {
+    optimizer_step(stream, config_.optimizer, always, buffers(0, size));
+  } else {
+    optimizer_step(stream, config_.optimizer, always, buffers(backbone, size - backbone));
+    if (part == TrainedPart::all) optimizer_step(stream, config_.optimizer, thawed, buffers(0, backbone));
+  }
 }
 
 OptimizerBuffers Learner::buffers(std::size_t first, std::size_t size) const {
@@ -90,10 +98,7 @@ OptimizerBuffers Learner::buffers(std::size_t first, std::size_t size) const {
           .ema = part(ema_),
           .rounded = part(rounded_),
           .decay_mask = part(decay_mask_),
-          .shard_gradients = shard_gradients_,
-          .gradient = part(gradient_),
-          .partial_norms = partial_norms_.span().subspan(0, norm_partials(size)),
-          .norm = norm_};
+          .gradient = gradient_.subspan(first, size)};
 }
 
 TrainerState Learner::state(Stream& stream) const {
@@ -149,7 +154,7 @@ std::vector<NetworkExecutor::PlannedBuffer> Learner::plan() const {
   add("second moment", moment2_);
   add("moving average", ema_);
   add("weight decay's mask", decay_mask_);
-  add("gradient", gradient_);
+  add("gradient", sum_);
   add("gradients of the shards", shard_gradients_);
   add("partial norms", partial_norms_);
   add("loss terms", terms_);

@@ -8,6 +8,7 @@
 
 #include "device/exchange.h"
 #include "device/host_visible.h"
+#include "kernels/optimizer.h"
 #include "kernels/step_metrics.h"
 #include "nn/network.h"
 #include "nn/network_executor.h"
@@ -66,8 +67,11 @@ class Learner {
   const RunConfig& config_;
   const Network& network_;
   std::uint64_t frozen_steps_;
-  Buffer<float> weights_, moment1_, moment2_, ema_, shard_gradients_, gradient_, partial_norms_, norm_, terms_;
-  Buffer<bfloat16> rounded_;  ///< the weights, as bf16 takes them
+  Buffer<float> weights_, moment1_, moment2_, ema_, shard_gradients_, partial_norms_, terms_;
+  Buffer<float> sum_;                 ///< of the shards' gradients; empty where there is one
+  DeviceSpan<float> gradient_;        ///< the sum, wherever it is
+  Buffer<StepFactors> step_factors_;  ///< of parameters that were never frozen, of those that were
+  Buffer<bfloat16> rounded_;          ///< the weights, as bf16 takes them
   Buffer<std::uint8_t> decay_mask_;
   Buffer<std::int32_t> collisions_, unplaced_;
   Buffer<std::uint64_t> step_;

@@ -181,8 +181,9 @@ std::uint64_t Trainer::advance(std::uint64_t most) {
   // Less than a full launch is a power of two, so that there are few graphs.
   const std::uint64_t steps = most < options_.steps_per_launch ? std::bit_floor(most) : options_.steps_per_launch;
   ensure(steps_done_ + steps - metrics_taken_ <= learner().history(), "the metrics were not taken in time");
-  Mark& mark = marks_[next_mark_++ % marks_.size()];
-  if (!mark.event.reached()) mark.event.wait();
+  Mark& mark = marks_[next_mark_];
+  if (!ready()) mark.event.wait();
+  next_mark_ = (next_mark_ + 1) % marks_.size();
   launch_everywhere(frozen ? TrainedPart::head : TrainedPart::all, steps);
   steps_done_ += steps;
   mark.steps = steps_done_;

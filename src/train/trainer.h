@@ -45,8 +45,11 @@ class Trainer {
   /// One step: gradient of the batch's loss, update, moving average. Enqueues; on the CPU it is done when it returns.
   void step() { advance(1); }
   /// As many steps as one launch holds, but at most `most`, which is at least 1; returns how many. The host runs at
-  /// most `launches_ahead` launches ahead of the device: it waits for an older one, never for the last one.
+  /// most `launches_ahead` launches ahead of the device: where as many are under way it waits for the oldest, never for
+  /// the last one.
   std::uint64_t advance(std::uint64_t most);
+  /// Whether advance() would not wait, for a host that has other work.
+  [[nodiscard]] bool ready() const { return marks_[next_mark_].event.reached(); }
   static constexpr std::size_t launches_ahead = 16;
 
   /// The metrics of the steps that were finished since the last call, oldest first. Does not wait. At least

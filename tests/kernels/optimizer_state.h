@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "device/buffer.h"
-#include "kernels/optimizer.h"
+#include "kernels/finish_step.h"
 
 namespace gridspot::test {
 
@@ -11,7 +11,10 @@ namespace gridspot::test {
 struct OptimizerState {
   Stream& stream;
   int shards;
-  Buffer<float> weights, moment1, moment2, ema, shard_gradients, gradient, partial_norms, norm;
+  Buffer<float> weights, moment1, moment2, ema, shard_gradients, gradient, partial_norms, terms;
+  Buffer<std::int32_t> counts;
+  Buffer<StepMetrics> history;
+  Buffer<StepFactors> factors;
   Buffer<bfloat16> rounded;
   Buffer<std::uint8_t> decay_mask;
   Buffer<std::uint64_t> step;
@@ -26,7 +29,10 @@ struct OptimizerState {
         shard_gradients(zeros(initial.size() * shard_count)),
         gradient(zeros(initial.size())),
         partial_norms(zeros(norm_partials(initial.size()))),
-        norm(zeros(1)),
+        terms(zeros(3)),
+        counts(upload(s, std::vector<std::int32_t>{0})),
+        history(upload(s, std::vector<StepMetrics>(1))),
+        factors(upload(s, std::vector<StepFactors>(2))),
         rounded(s.device(), initial.size()),
         decay_mask(upload(s, mask)),
         step(upload(s, std::vector<std::uint64_t>{0})) {}
@@ -39,22 +45,29 @@ struct OptimizerState {
             .ema = ema,
             .rounded = rounded,
             .decay_mask = decay_mask,
-            .shard_gradients = shard_gradients,
-            .gradient = gradient,
-            .partial_norms = partial_norms,
-            .norm = norm};
+            .gradient = gradient};
+  }
+  [[nodiscard]] StepBuffers step_buffers() const {
+    return {.partial_norms = partial_norms,
+            .terms = terms,
+            .collisions = counts,
+            .unplaced = counts,
+            .history = history,
+            .factors = factors,
+            .step = step.data()};
   }
 
-  void update(const OptimizerSettings& settings, const std::vector<float>& gradients, std::uint64_t first_update = 0) {
+  /// Of parameters that were frozen before step `frozen_steps`.
+  void update(const OptimizerSettings& settings, const std::vector<float>& gradients, std::uint64_t frozen_steps = 0) {
     copy_to_device(stream, shard_gradients.data(), gradients.data(), gradients.size() * sizeof(float));
-    reduce_gradients(stream, shards, buffers());
-    optimizer_step(stream, settings, step.data(), buffers(), first_update);
-    advance_step(stream, step.data());
+    reduce_gradients(stream, shards, shard_gradients, gradient, partial_norms);
+    finish_step(stream, settings, step_buffers(), frozen_steps);
+    optimizer_step(stream, settings, factors.data() + 1, buffers());
   }
 
   /// norm, then weights, moments and average.
   [[nodiscard]] std::vector<float> everything() const {
-    std::vector<float> all = download(stream, norm);
+    std::vector<float> all{download(stream, history)[0].gradient_norm};
     for (const Buffer<float>* part : {&weights, &moment1, &moment2, &ema}) {
       const auto values = download(stream, *part);
       all.insert(all.end(), values.begin(), values.end());

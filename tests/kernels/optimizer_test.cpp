@@ -175,10 +175,31 @@ TEST_P(Optimizer, AddsShardsInTheOrderOfTheirNumbers) {
   const auto gradient = run([&](Stream& stream) {
     OptimizerState state(stream, {0, 0}, {0, 0}, 3);
     copy_to_device(stream, state.shard_gradients.data(), std::vector<float>{1e8f, 1, -1e8f, 1e8f, 1, -1e8f}.data(), 24);
-    reduce_gradients(stream, 3, state.buffers());
+    reduce_gradients(stream, 3, state.shard_gradients, state.gradient, state.partial_norms);
     return download(stream, state.gradient);
   });
   EXPECT_EQ(gradient, (std::vector<float>{1, 0}));
+}
+
+// One shard is its own sum: nothing is copied.
+TEST_P(Optimizer, TheOnlyShardMayBeTheSum) {
+  Random random(34);
+  for (const std::size_t count : sizes) {
+    const auto initial = random.uniforms(count), gradients = random.uniforms(count);
+    const auto result = [&](bool in_place) {
+      return run([&](Stream& stream) {
+        OptimizerState state(stream, initial, std::vector<std::uint8_t>(count, 1), 1);
+        if (in_place) state.gradient = std::move(state.shard_gradients);
+        const auto& shard = in_place ? state.gradient : state.shard_gradients;
+        copy_to_device(stream, shard.data(), gradients.data(), gradients.size() * sizeof(float));
+        reduce_gradients(stream, 1, shard, state.gradient, state.partial_norms);
+        finish_step(stream, adamw(), state.step_buffers());
+        optimizer_step(stream, adamw(), state.factors.data(), state.buffers());
+        return state.everything();
+      });
+    };
+    EXPECT_EQ(result(true), result(false)) << count << " parameters";
+  }
 }
 
 TEST_P(Optimizer, WritesTheWeightsRoundedToo) {

@@ -106,9 +106,11 @@ Values random_values(Random& random, const ConvolutionShape& s) {
           random.uniforms(std::size_t(s.batch) * s.output_height() * s.output_width() * s.filters)};
 }
 
-/// Of the values as the dtype holds them. In bfloat16 the masked gradient is rounded before the products take it.
+/// Of the values as the dtype holds them. In bfloat16 the masked gradient is rounded before the products take it. The
+/// derivative of the activation is read off `found`, the block's own output, where that is given: an output near 0 may
+/// lie on its other side.
 Expected expected_results(const ConvolutionShape& s, Activation activation, const Values& values,
-                          DType dtype = DType::float32) {
+                          DType dtype = DType::float32, const std::vector<float>& found = {}) {
   const auto stored = [&](const std::vector<float>& its) { return test::to_double(test::rounded(its, dtype)); };
   Tensor input(s.batch, s.height, s.width, s.input_channels);
   input.values = stored(values.input);
@@ -116,11 +118,13 @@ Expected expected_results(const ConvolutionShape& s, Activation activation, cons
   gradient.values = stored(values.output_gradient);
   const auto weights = stored(values.weights);
   const auto output = reference::convolution(s, activation, input, weights, test::to_double(values.bias));
+  Tensor derivative = output;
+  if (!found.empty()) derivative.values = test::to_double(found);
   if (dtype == DType::bfloat16) {
-    gradient.values = reference::masked_bfloat16(activation, output.values, gradient.values);
+    gradient.values = reference::masked_bfloat16(activation, derivative.values, gradient.values);
     activation = Activation::none;
   }
-  return {output, reference::convolution_backward(s, activation, input, output, weights, gradient)};
+  return {output, reference::convolution_backward(s, activation, input, derivative, weights, gradient)};
 }
 
 TEST_P(Blocks, ConvolutionsMatchTheDefinition) {
@@ -148,11 +152,56 @@ TEST_P(Blocks, ConvolutionsMatchTheDefinition) {
       SCOPED_TRACE(describe(c) + to_string(activation_dtype(precision)));
       const auto values = random_values(random, c.shape);
       const BlockOptions options{.precision = precision};
-      const auto expected = expected_results(c.shape, c.activation, values, options.dtype());
       Stream stream(device());
       const auto block = make_convolution(device(), c.shape, c.activation, options);
-      expect_results(run_block(stream, *block, values, options), expected, precision);
+      const auto actual = run_block(stream, *block, values, options);
+      expect_results(actual, expected_results(c.shape, c.activation, values, options.dtype(), actual.output),
+                     precision);
     }
+}
+
+// What the GPU computes is what the host computes. The gradients are those before the activation: an output near 0 may
+// lie on its other side on the other device.
+TEST_P(Blocks, AgreeWithTheHost) {
+  Random random(14);
+  for (int i = 0; i < 50; ++i) {
+    const int size = 2 * random.integer(0, 2) + 1, stride = random.integer(1, 2);
+    const bool packs = random.integer(0, 1) == 1;  // of eight channels, as tensor cores want them
+    const auto channels = [&] { return packs ? 8 * random.integer(1, 5) : random.integer(1, 30); };
+    const bool is_product = i % 5 == 4;
+    const ConvolutionShape convolution{random.integer(1, 3),
+                                       random.integer(5, 16),
+                                       random.integer(5, 16),
+                                       channels(),
+                                       channels(),
+                                       size,
+                                       stride,
+                                       size / 2};
+    const ConvolutionShape product =
+        reference::as_convolution({random.integer(1, 40), 8 * random.integer(1, 40), channels()});
+    const ConvolutionShape& s = is_product ? product : convolution;
+    const auto values = random_values(random, s);
+    for (const Precision precision : precisions) {
+      SCOPED_TRACE(describe({s}) + to_string(activation_dtype(precision)));
+      const auto results = [&](Device on, Precision with) {
+        const BlockOptions options{.masks_gradient = false, .precision = with};
+        Stream stream(on);
+        const auto block = is_product
+                               ? make_product(on, {s.batch, s.input_channels, s.filters}, Activation::leaky, options)
+                               : make_convolution(on, s, Activation::leaky, options);
+        return run_block(stream, *block, values, options);
+      };
+      const auto host = results({}, precision == Precision::bf16 ? Precision::bf16 : Precision::fp32);
+      const auto there = results(device(), precision);
+      const auto agree = [&](const std::vector<float>& a, const std::vector<float>& b, test::Tolerance tolerated) {
+        EXPECT_TRUE(test::matches(a, test::to_double(b), tolerated * 2));
+      };
+      agree(there.output, host.output, activation_tolerance(precision));
+      agree(there.input_gradient, host.input_gradient, activation_tolerance(precision));
+      agree(there.weight_gradient, host.weight_gradient, parameter_tolerance(precision));
+      agree(there.bias_gradient, host.bias_gradient, parameter_tolerance(precision));
+    }
+  }
 }
 
 TEST(GroupedBlocks, GiveTheSameInEveryLayout) {
@@ -212,10 +261,11 @@ TEST_P(Blocks, ProductsMatchTheDefinition) {
                    to_string(activation_dtype(precision)));
       const auto values = random_values(random, as_convolution);
       const BlockOptions options{.precision = precision};
-      const auto expected = expected_results(as_convolution, activation, values, options.dtype());
       Stream stream(device());
       const auto block = make_product(device(), shape, activation, options);
-      expect_results(run_block(stream, *block, values, options), expected, precision);
+      const auto actual = run_block(stream, *block, values, options);
+      expect_results(actual, expected_results(as_convolution, activation, values, options.dtype(), actual.output),
+                     precision);
     }
   }
 }
@@ -273,15 +323,16 @@ TEST_P(Blocks, MayTakeTheDerivativeOfTheActivationBefore) {
     for (const Activation before : {Activation::relu, Activation::leaky}) {
       const auto values = random_values(random, shape);  // inputs of both signs
       const BlockOptions options{.input_activation = before, .precision = precision};
-      auto expected = expected_results(shape, Activation::relu, values, options.dtype());
       Stream stream(device());
       const auto block = make_convolution(device(), shape, Activation::relu, options);
+      const auto actual = run_block(stream, *block, values, options);
+      auto expected = expected_results(shape, Activation::relu, values, options.dtype(), actual.output);
       if (block->masks_input_gradient())
         for (std::size_t i = 0; i < values.input.size(); ++i)
           if (values.input[i] <= 0) expected.gradients.input.values[i] *= negative_slope(before);
       SCOPED_TRACE(std::string(to_string(activation_dtype(precision))) +
                    (block->masks_input_gradient() ? ", masked" : ""));
-      expect_results(run_block(stream, *block, values, options), expected, precision);
+      expect_results(actual, expected, precision);
     }
 }
 
@@ -297,13 +348,14 @@ TEST_P(Blocks, GiveTheSameWithMeasuredEngines) {
         const auto values = random_values(random, s);
         const BlockOptions options{.engines = {.deterministic = deterministic, .autotune = true},
                                    .precision = precision};
-        const auto expected = expected_results(s, Activation::relu, values, options.dtype());
         Stream stream(device());
         for (int time = 0; time < 2; ++time) {  // measured, then read
           const auto block =
               s.height == 1 ? make_product(device(), {s.batch, s.input_channels, s.filters}, Activation::relu, options)
                             : make_convolution(device(), s, Activation::relu, options);
-          expect_results(run_block(stream, *block, values, options), expected, precision);
+          const auto actual = run_block(stream, *block, values, options);
+          expect_results(actual, expected_results(s, Activation::relu, values, options.dtype(), actual.output),
+                         precision);
         }
       }
   EXPECT_EQ(std::filesystem::exists(folder / "gridspot/engines.json"), on_cuda());
@@ -328,14 +380,16 @@ TEST_P(Blocks, TheFirstLayerGivesNoInputGradient) {
     for (const auto& c : cases) {
       SCOPED_TRACE(describe(c) + to_string(activation_dtype(precision)));
       const ConvolutionShape& s = c.shape;
-      auto values = random_values(random, s);
+      const auto values = random_values(random, s);
       const BlockOptions options{.input_gradient = false, .precision = precision, .output_group = c.output_group};
-      const auto expected = expected_results(s, c.activation, values, options.dtype());
-      values.output_gradient =
-          test::regroup(values.output_gradient, s.output_height() * s.output_width(), s.filters, c.output_group, false);
+      const int pixels = s.output_height() * s.output_width();
+      auto regrouped = values;
+      regrouped.output_gradient = test::regroup(values.output_gradient, pixels, s.filters, c.output_group, false);
       Stream stream(device());
       const auto block = make_convolution(device(), s, c.activation, options);
-      const auto actual = run_block(stream, *block, values, options);
+      const auto actual = run_block(stream, *block, regrouped, options);
+      const auto expected = expected_results(s, c.activation, values, options.dtype(),
+                                             test::regroup(actual.output, pixels, s.filters, c.output_group, true));
       EXPECT_TRUE(test::matches(actual.weight_gradient, expected.gradients.weights, parameter_tolerance(precision)));
       EXPECT_TRUE(test::matches(actual.bias_gradient, expected.gradients.bias, parameter_tolerance(precision)));
     }

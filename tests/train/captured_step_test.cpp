@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
+#include <thread>
 
 #include "data/canvas_set.h"
 #include "device/enqueue_only.h"
@@ -149,15 +150,25 @@ TEST_P(CapturedStep, StopsAtAStepThatIsNotFinite) {
   }
 }
 
+// Many more steps than may be under way at once, so that the host meets the bound on them. It asks whether it may go on
+// instead of waiting.
 TEST_P(CapturedStep, TheSteadyStateNeitherAllocatesNorWaits) {
+  constexpr int steps = 4 * static_cast<int>(Trainer::launches_ahead);
+  config_.steps = 2 + steps;
   for (const bool graphs : {false, true}) {
-    Trainer trainer(config_, glyphs_, {.threads = 1, .graphs = graphs});
+    Trainer trainer(resolve(config_), glyphs_, {.threads = 1, .graphs = graphs});
     for (int i = 0; i < 2; ++i) trainer.step();
-    const EnqueueOnly guard;
-    for (int i = 0; i < 8; ++i) {
-      trainer.step();
-      trainer.take_finished_metrics();
+    std::size_t seen = 0;
+    {
+      const EnqueueOnly guard;
+      for (int i = 0; i < steps; ++i) {
+        while (!trainer.ready()) std::this_thread::yield();
+        trainer.step();
+        seen += trainer.take_finished_metrics().size();
+      }
     }
+    EXPECT_GT(seen, 0u);
+    EXPECT_EQ(seen + trainer.take_metrics().size(), std::size_t(2 + steps));
   }
 }
 

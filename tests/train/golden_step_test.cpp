@@ -3,8 +3,8 @@
 
 #include "io/atomic_file.h"
 #include "io/json.h"
+#include "kernels/finish_step.h"
 #include "kernels/loss.h"
-#include "kernels/optimizer.h"
 #include "kernels/targets.h"
 #include "nn/network_executor.h"
 #include "tests/support/compare.h"
@@ -85,14 +85,16 @@ TEST_P(GoldenStep, GradientsAndTenLossesEqualPyTorchs) {
 
     const auto zeros = std::vector<float>(size, 0);
     const auto weights = upload(stream, golden_weights(network));
-    const auto moment1 = upload(stream, zeros), moment2 = upload(stream, zeros), gradient = upload(stream, zeros),
-               sum = upload(stream, zeros);
+    const auto moment1 = upload(stream, zeros), moment2 = upload(stream, zeros), gradient = upload(stream, zeros);
     std::vector<std::uint8_t> mask(size, 0);
     for (const Parameter& p : network.parameters())
       if (p.decays) std::fill_n(mask.begin() + p.offset, p.size, std::uint8_t{1});
     const auto decay_mask = upload(stream, mask);
     const auto step = upload(stream, std::vector<std::uint64_t>{0});
-    Buffer<float> partial_norms(device(), norm_partials(size)), norm(device(), 1), terms(device(), batch * 3),
+    const auto unplaced = upload(stream, std::vector<std::int32_t>(batch));
+    Buffer<StepMetrics> history(device(), 1);
+    Buffer<StepFactors> factors(device(), 2);
+    Buffer<float> partial_norms(device(), norm_partials(size)), terms(device(), batch * 3),
         output_gradient(device(), batch * network.output().size());
     const OptimizerSettings optimizer{.weight_decay = 0.01f,
                                       .clip_norm = 1,
@@ -102,10 +104,14 @@ TEST_P(GoldenStep, GradientsAndTenLossesEqualPyTorchs) {
                                    .moment2 = moment2,
                                    .ema = {},
                                    .decay_mask = decay_mask,
-                                   .shard_gradients = gradient,
-                                   .gradient = sum,
-                                   .partial_norms = partial_norms,
-                                   .norm = norm};
+                                   .gradient = gradient};
+    const StepBuffers step_buffers{.partial_norms = partial_norms,
+                                   .terms = terms,
+                                   .collisions = collisions,
+                                   .unplaced = unplaced,
+                                   .history = history,
+                                   .factors = factors,
+                                   .step = step.data()};
     std::vector<float> losses;
     for (int i = 0; i < steps; ++i) {
       const auto predictions = executor.forward(stream, weights, canvases);
@@ -125,9 +131,9 @@ TEST_P(GoldenStep, GradientsAndTenLossesEqualPyTorchs) {
                                     test::float32_tolerance * 16))
               << p.name;
       }
-      reduce_gradients(stream, 1, buffers);
-      optimizer_step(stream, optimizer, step.data(), buffers);
-      advance_step(stream, step.data());
+      reduce_gradients(stream, 1, gradient, gradient, partial_norms);
+      finish_step(stream, optimizer, step_buffers);
+      optimizer_step(stream, optimizer, factors.data(), buffers);
     }
     EXPECT_TRUE(test::matches(losses, entry["losses"].get<std::vector<double>>(), {1e-5, 2e-4}));
   }

@@ -8,7 +8,6 @@
 #include "data/builtin_glyphs.h"
 #include "data/label_files.h"
 #include "gridspot/error.h"
-#include "kernels/metrics.h"
 #include "tests/io/temporary_folder.h"
 #include "tests/support/device_test.h"
 #include "tests/train/tiny_run.h"
@@ -124,26 +123,6 @@ TEST_P(TrainerTest, NothingChangesAfterAStepThatIsNotFinite) {
   EXPECT_EQ(diverging.weights(), stopped_in_time.weights());
   EXPECT_EQ(diverging.inference_weights(), stopped_in_time.inference_weights());
   for (const float weight : diverging.weights()) ASSERT_TRUE(std::isfinite(weight));
-}
-
-// The gradient may be finite where the loss is not.
-TEST_P(TrainerTest, ALossThatIsNotFiniteIsEnoughToLeaveOutAStep) {
-  const auto step_after = [&](float loss) {
-    return run([&](Stream& stream) {
-      const auto step = upload(stream, std::vector<std::uint64_t>{7});
-      const auto norm = upload(stream, std::vector<float>{0.5f}),
-                 terms = upload(stream, std::vector<float>{1, loss, 1});
-      const auto counts = upload(stream, std::vector<std::int32_t>{0});
-      const auto history = upload(stream, std::vector<StepMetrics>(8));
-      record_step(stream, step.data(), terms, norm, counts, counts, history);
-      advance_step(stream, step.data(), norm.data());
-      EXPECT_EQ(download(stream, history)[7].gradient_norm, 0.5f);
-      return download(stream, step);
-    })[0];
-  };
-  EXPECT_EQ(step_after(1), 8u);
-  EXPECT_EQ(step_after(INFINITY), 7u);
-  EXPECT_EQ(step_after(NAN), 7u);
 }
 
 void expect_equal(const TrainerState& actual, const TrainerState& expected) {
