@@ -6,13 +6,22 @@
 
 #include <numeric>
 
+#include "data/canvas_set.h"
 #include "data/canvas_source.h"
+#include "data/canvas_store.h"
 #include "device/graph.h"
 #include "device/stage_clock.h"
 #include "gridspot/error.h"
 #include "kernels/activation.h"
+#include "kernels/augment.h"
+#include "kernels/average_pool.h"
 #include "kernels/canvas.h"
+#include "kernels/cell_classes.h"
+#include "kernels/convert.h"
+#include "kernels/decode.h"
 #include "kernels/finish_step.h"
+#include "kernels/gather.h"
+#include "kernels/letterbox.h"
 #include "kernels/loss.h"
 #include "kernels/max_pool.h"
 #include "kernels/nms.h"
@@ -40,7 +49,8 @@ struct Bench {
         size(what),
         protocol(find_protocol(what.protocol)),
         stream(where),
-        glyphs(stream, load_glyphs("builtin", Split::train)),
+        glyphs_of_host(load_glyphs("builtin", Split::train)),
+        glyphs(stream, glyphs_of_host),
         source(where, protocol, glyphs, Split::train, 1, what.batch),
         canvas(where, std::size_t(what.batch) * protocol.height * protocol.width),
         step(upload(stream, std::vector<std::uint64_t>{0})),
@@ -50,17 +60,21 @@ struct Bench {
     head.classes = 10;
     source.compose(stream, 0, {});
     predictions = floats(std::size_t(what.batch) * what.cells * what.cells * head.channels());
-    gradient = floats(predictions.size());
     terms = floats(std::size_t(what.batch) * 3);
     encode();
   }
 
+  /// The same thousands of values again and again.
   template <class T>
   Buffer<T> values(std::size_t count) {
-    std::vector<T> values(count);
-    for (std::size_t i = 0; i < count; ++i)
-      values[i] = from_float<T>(static_cast<float>((i * 7919) % 1000) / 500.0f - 1.0f);
-    return upload(stream, values);
+    std::vector<T> first(std::min<std::size_t>(count, 1000 << 10));
+    for (std::size_t i = 0; i < first.size(); ++i)
+      first[i] = from_float<T>(static_cast<float>((i * 7919) % 1000) / 500.0f - 1.0f);
+    Buffer<T> all(device, count);
+    for (std::size_t done = 0; done < count; done += first.size())
+      copy_to_device(stream, all.data() + done, first.data(), std::min(first.size(), count - done) * sizeof(T));
+    stream.synchronize();
+    return all;
   }
   Buffer<float> floats(std::size_t count) { return values<float>(count); }
   void encode() {
@@ -72,9 +86,10 @@ struct Bench {
   Size size;
   Protocol protocol;
   Stream stream;
+  GlyphSet glyphs_of_host;
   GlyphBank glyphs;
   CanvasSource source;
-  Buffer<float> canvas, predictions, gradient, terms;
+  Buffer<float> canvas, predictions, terms;
   Buffer<std::uint64_t> step;
   Buffer<std::int32_t> cell_object, collisions;
   GridHead head;
@@ -111,21 +126,78 @@ void scene(benchmark::State& state, Bench& b) {
   });
 }
 
+template <class T>
 void canvas(benchmark::State& state, Bench& b) {
-  measure(state, b, b.canvas.size() * sizeof(float), [&] {
+  const Buffer<T> output(b.device, b.canvas.size());
+  measure(state, b, output.size() * sizeof(T), [&] {
     compose_canvases(b.stream, b.protocol, b.glyphs.view(), 1, {b.step.data(), 0}, b.source.scenes().view(),
-                     Normalization{}, b.canvas.span());
+                     Normalization{}, output.span());
   });
+}
+
+/// Canvases of a store that holds as many as a batch.
+template <class T, bool augmented>
+void stored_canvas(benchmark::State& state, Bench& b) {
+  const int capacity = 2 * b.protocol.max_glyphs;
+  const CanvasStore store(b.stream,
+                          render_canvases(b.stream, b.protocol, b.glyphs_of_host, Split::train, 1, b.size.batch));
+  const GatherOrder order{.key = 1, .shuffle = true, .batch = b.size.batch};
+  const Buffer<T> output(b.device, b.canvas.size());
+  const TensorSpan canvases(output.span());
+  const Buffer<Box> boxes(b.device, std::size_t(b.size.batch) * capacity);
+  const Buffer<std::int32_t> labels(b.device, boxes.size()), counts(b.device, b.size.batch);
+  measure(state, b, output.size() * (1 + sizeof(T)), [&] {
+    if constexpr (augmented)
+      augment_canvases(b.stream, store.view(), order, {.scale = 0.1f, .shift = 8, .overlay = 0.5f}, {b.step.data(), 0},
+                       b.size.batch, {}, canvases, boxes, labels, counts, capacity);
+    else
+      gather_canvases(b.stream, store.view(), order, {b.step.data(), 0}, b.size.batch, {}, canvases, boxes, labels,
+                      counts, capacity);
+  });
+}
+
+/// One image of a user, twice as large as the network's input.
+void letterbox(benchmark::State& state, Bench& b) {
+  const int height = 2 * b.protocol.height, width = 2 * b.protocol.width;
+  const Buffer<std::uint8_t> image(b.device, std::size_t(height) * width * 3);
+  fill_bytes(b.stream, image.data(), 99, image.size());
+  const Buffer<float> input(b.device, std::size_t(b.protocol.height) * b.protocol.width);
+  measure(state, b, image.size() + input.size() * sizeof(float),
+          [&] { letterbox_image(b.stream, image, height, width, 3, b.protocol.height, b.protocol.width, {}, input); });
+}
+
+void to_bfloat16(benchmark::State& state, Bench& b) {
+  const Buffer<bfloat16> output(b.device, b.canvas.size());
+  measure(state, b, output.size() * 6, [&] { convert(b.stream, b.canvas, output); });
 }
 
 void targets(benchmark::State& state, Bench& b) {
   measure(state, b, b.cell_object.size() * sizeof(std::int32_t), [&] { b.encode(); });
 }
 
+template <class T>
 void loss(benchmark::State& state, Bench& b) {
-  measure(state, b, 2 * b.predictions.size() * sizeof(float), [&] {
+  const Buffer<T> gradient(b.device, b.predictions.size());
+  measure(state, b, gradient.size() * (sizeof(float) + sizeof(T)) + b.cell_object.size() * sizeof(std::int32_t), [&] {
     grid_loss(b.stream, b.head, {}, b.size.batch, b.protocol.max_glyphs, b.size.batch, b.predictions, b.cell_object,
-              b.source.scenes().boxes, b.source.scenes().labels, b.gradient, b.terms);
+              b.source.scenes().boxes, b.source.scenes().labels, gradient.span(), b.terms);
+  });
+}
+
+void decoding(benchmark::State& state, Bench& b) {
+  const std::size_t slots = std::size_t(b.size.batch) * b.head.slots();
+  const Buffer<Box> boxes(b.device, slots);
+  const Buffer<float> scores(b.device, slots);
+  const Buffer<std::int32_t> classes(b.device, slots);
+  measure(state, b, b.predictions.size() * sizeof(float) + slots * 24,
+          [&] { decode_grid(b.stream, b.head, b.size.batch, 0.1f, b.predictions, boxes, scores, classes); });
+}
+
+void cell_classes(benchmark::State& state, Bench& b) {
+  const Buffer<CellClassCounts> counts(b.device, b.size.batch);
+  measure(state, b, b.cell_object.size() * sizeof(std::int32_t), [&] {
+    count_cell_classes(b.stream, b.head, b.size.batch, b.protocol.max_glyphs, b.predictions, b.cell_object,
+                       b.source.scenes().labels, counts);
   });
 }
 
@@ -136,23 +208,42 @@ void decode_and_nms(benchmark::State& state, Bench& b) {
   });
 }
 
+template <class T>
 void max_pool_both(benchmark::State& state, Bench& b) {
   const PoolShape shape{b.size.batch, b.protocol.height, b.protocol.width, b.size.filters};
   const std::size_t inputs = b.canvas.size() * b.size.filters, outputs = inputs / 4;
-  const auto input = b.floats(inputs), output = b.floats(outputs);
+  const auto input = b.values<T>(inputs), output = b.values<T>(outputs);
   Buffer<std::uint8_t> choice(b.device, outputs);
-  measure(state, b, (2 * inputs + 3 * outputs) * sizeof(float) + 2 * outputs, [&] {
-    max_pool<float>(b.stream, shape, input, output, choice);
-    max_pool_backward<float>(b.stream, shape, choice, output, 0, output, input);
+  measure(state, b, (2 * inputs + 3 * outputs) * sizeof(T) + 2 * outputs, [&] {
+    max_pool<T>(b.stream, shape, input, output, choice);
+    max_pool_backward<T>(b.stream, shape, choice, output, 0, output, input);
   });
 }
 
+/// Of activations of a quarter of the canvas along each side to 7 x 7 cells; both ways.
+template <class T>
+void average_pool_both(benchmark::State& state, Bench& b) {
+  const int height = b.protocol.height / 4, width = b.protocol.width / 4, channels = 8 * b.size.filters;
+  const std::size_t inputs = std::size_t(b.size.batch) * height * width * channels,
+                    outputs = std::size_t(b.size.batch) * 7 * 7 * channels;
+  const auto input = b.values<T>(inputs), output = b.values<T>(outputs);
+  measure(state, b, 2 * (inputs + outputs) * sizeof(T), [&] {
+    adaptive_average_pool<T>(b.stream, b.size.batch, height, width, channels, 7, 7, input, output);
+    adaptive_average_pool_backward<T>(b.stream, b.size.batch, height, width, channels, 7, 7, output, input);
+  });
+}
+
+template <class T, bool backward>
 void activation(benchmark::State& state, Bench& b) {
   const std::size_t rows = b.canvas.size();
-  const auto output = b.floats(rows * b.size.filters), gradient = b.floats(rows * b.size.filters);
+  const auto output = b.values<T>(rows * b.size.filters), gradient = b.values<T>(rows * b.size.filters);
+  const auto bias = b.floats(b.size.filters);
   Buffer<float> bias_gradient(b.device, b.size.filters), partials(b.device, activation_partials(rows, b.size.filters));
-  measure(state, b, 3 * output.size() * sizeof(float), [&] {
-    activation_backward<float>(b.stream, rows, b.size.filters, output, 0, gradient, bias_gradient, partials);
+  measure(state, b, (backward ? 3 : 2) * output.size() * sizeof(T), [&] {
+    if constexpr (backward)
+      activation_backward<T>(b.stream, rows, b.size.filters, output, 0, gradient, bias_gradient, partials);
+    else
+      bias_activation<T>(b.stream, rows, b.size.filters, bias, 0, output);
   });
 }
 
@@ -256,12 +347,28 @@ void nms(benchmark::State& state, Device device) {
 void add_all() {
   const std::pair<const char*, void (*)(benchmark::State&, Bench&)> kernels[]{
       {"scene", scene},
-      {"canvas", canvas},
+      {"canvas", canvas<float>},
+      {"canvas_bfloat16", canvas<bfloat16>},
+      {"gather", stored_canvas<float, false>},
+      {"gather_bfloat16", stored_canvas<bfloat16, false>},
+      {"augment", stored_canvas<float, true>},
+      {"augment_bfloat16", stored_canvas<bfloat16, true>},
+      {"letterbox", letterbox},
+      {"convert", to_bfloat16},
       {"targets", targets},
-      {"loss", loss},
+      {"loss", loss<float>},
+      {"loss_bfloat16", loss<bfloat16>},
       {"decode+nms", decode_and_nms},
-      {"max_pool", max_pool_both},
-      {"activation", activation},
+      {"decode", decoding},
+      {"cell_classes", cell_classes},
+      {"max_pool", max_pool_both<float>},
+      {"max_pool_bfloat16", max_pool_both<bfloat16>},
+      {"average_pool", average_pool_both<float>},
+      {"average_pool_bfloat16", average_pool_both<bfloat16>},
+      {"bias_activation", activation<float, false>},
+      {"bias_activation_bfloat16", activation<bfloat16, false>},
+      {"activation_backward", activation<float, true>},
+      {"activation_backward_bfloat16", activation<bfloat16, true>},
       {"stem_forward", stem<float, false, false>},
       {"stem_forward_bfloat16", stem<bfloat16, false, false>},
       {"stem_backward", stem<float, false, true>},

@@ -1,7 +1,8 @@
 // Bias and (leaky) ReLU for layers whose library does not fuse them, and their backward pass with the bias gradient.
 // values are rows of channels; a thread takes packs of eight channels.
 // Floor: bias_activation reads and writes each value once; activation_backward reads output and gradient once, writes
-// the gradient once, and moves partial sums of at most 1/64 of that.
+// the gradient once, and moves partial sums of at most 1/64 of that; of 2 bytes in bf16, 4 in float32. 3 operations a
+// value.
 #include "device/kernel.h"
 #include "kernels/bfloat16.h"
 #include "kernels/pack.h"

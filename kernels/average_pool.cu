@@ -1,5 +1,5 @@
 // Adaptive average pooling over NHWC, forward and backward. Backward gathers: nothing is added atomically.
-// Floor: input read once and output written once.
+// Floor: input read once and output written once, 2 or 4 bytes an element; an addition an element of the input.
 #include "kernels/pool_plane.h"
 #if GRIDSPOT_HOST_PASS
 #include "kernels/average_pool.h"

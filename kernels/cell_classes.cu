@@ -1,5 +1,5 @@
 // Class accuracy on object cells, for evaluations. A warp takes a canvas. Floor: 4 bytes read for each cell, and for
-// each object its class outputs and its label.
+// each object its class outputs and its label, with a comparison for each class.
 #include "device/kernel.h"
 #include "kernels/cell_class_counts.h"
 #include "kernels/grid.h"

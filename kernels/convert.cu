@@ -1,5 +1,6 @@
 // Conversion of dtype and layout, for data that enters or leaves the network (images of a caller, weights of a
-// checkpoint). Floor: each element is read once and written once.
+// checkpoint). Floor: each element is read once and written once, 6 bytes between dtypes, 8 between layouts; a rounding
+// is one operation.
 #include "device/kernel.h"
 #include "kernels/pack.h"
 #if GRIDSPOT_HOST_PASS

@@ -1,6 +1,7 @@
 // Gathering: canvases of a fixed store, u8 [count, height, width] with their labels, to a batch's network input and
 // label slots. Stands in for sample_scenes and compose_canvases where a data set is given instead of a protocol.
-// Floor: each pixel is read once (1 byte) and written once (4 bytes); 20 bytes read and written for each slot.
+// Floor: each pixel is read once (1 byte) and written once (4 bytes, 2 in bf16), with 2 operations; 20 bytes read and
+// written for each slot.
 //
 // A thread copies several packs of one canvas; the first block of a canvas also copies its labels. Which item a canvas
 // is takes some thousand instructions in a shuffled order, so one thread of a block finds it for all.

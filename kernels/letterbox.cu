@@ -1,6 +1,7 @@
 // Letterboxing: an image of any size, u8 [height, width, channels], to a network's input, float [input_height,
 // input_width]. Called once for an image that a user brings (gridspot detect).
-// Floor: the image is read once and the input written once. A thread makes one input pixel.
+// Floor: the image is read once (1 byte a channel) and the input written once (4 bytes a pixel); about 10 operations a
+// sample, 5 more where three channels become grey. A thread makes one input pixel.
 #include "device/kernel.h"
 #include "kernels/sampling.h"
 #if GRIDSPOT_HOST_PASS

@@ -1,5 +1,7 @@
 // The detection loss and its gradient: predictions and gradient [n, S, S, channels], terms [n, 3]. The trainer calls it
-// once a step, between forward and backward. Floor: each prediction is read once, each gradient written once.
+// once a step, between forward and backward. Floor: each prediction is read once (4 bytes), each gradient written once
+// (4 bytes, 2 in bf16), 4 bytes read a cell; 2 exponentials and a logarithm a predictor, and where there is an object
+// about 100 operations a predictor and an exponential a class.
 //
 // A block takes a canvas, a thread every 64th cell. Their partial sums are added in the order of the threads.
 #include "device/kernel.h"

@@ -1,7 +1,7 @@
 // Max pooling over NHWC, forward and backward. Where windows overlap, backward gathers: each input element looks at the
 // windows that contain it, so nothing is added atomically; either way each element is written once.
 // Floor: input read once and output written once, with one byte of choice for each output element; backward also reads
-// the output where it takes the activation's derivative along.
+// the output where it takes the activation's derivative along. A comparison for each element of each window.
 #include "kernels/pool_choice.h"
 #include "kernels/pool_plane.h"
 #if GRIDSPOT_HOST_PASS

@@ -1,7 +1,8 @@
 // The gradients of the stem's weights and biases (stem.h). A thread keeps those of eight filters in registers, 80 sums,
 // and moves down strips of pixels; what the pool left out adds nothing.
-// Floor: output, its gradient and (pooled) the choice read once, the image once; partial sums of at most 396 blocks are
-// written and read.
+// Floor: output, its gradient (2 or 4 bytes an element each) and (pooled) the choice (1 byte) read once, the image
+// once; partial sums of at most 396 blocks are written and read. 20 operations an element of the gradient; pooled, the
+// four positions of a window are gone through, which makes 80.
 #include "kernels/pool_choice.h"
 #include "kernels/stem_strip.h"
 #if GRIDSPOT_HOST_PASS
