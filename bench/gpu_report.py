@@ -44,6 +44,9 @@ def failures(part):
 def engine_rows(engine):
     rows = []
     tuned = ", autotuned" if engine["autotune"] else ""
+    tuned += f", {engine['steps_per_launch']} steps a launch" if engine["steps_per_launch"] > 1 else ""
+    tuned += ", next scene beside the optimiser" if engine["overlap"] else ""
+    tuned += "".join(f", {setting}" for setting in engine["settings"])
     for preset in engine["presets"]:
         for kind, key, unit in (("training", "canvases_per_second", "canvases/s"), ("detection", "milliseconds", "ms")):
             for measured in preset[kind]:

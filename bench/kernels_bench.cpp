@@ -27,6 +27,7 @@
 #include "kernels/nms.h"
 #include "kernels/stem.h"
 #include "kernels/targets.h"
+#include "nn/block.h"
 
 namespace gridspot {
 namespace {
@@ -303,6 +304,28 @@ void optimizer(benchmark::State& state, Bench& b) {
   });
 }
 
+/// What a network puts out, forward and backward: a product of 64 features by so many outputs in each cell. Of 15 no
+/// row lies as tensor cores want it, of 16 all do: whether the channels should be padded.
+template <int outputs>
+void output_product(benchmark::State& state, Bench& b) {
+  constexpr int inputs = 64;
+  const int rows = b.size.batch * b.size.cells * b.size.cells;
+  const BlockOptions options{.precision = Precision::bf16, .float_output = true};
+  const auto block = make_product(b.device, {rows, inputs, outputs}, Activation::none, options);
+  const auto input = b.values<bfloat16>(std::size_t(rows) * inputs), weights = b.values<bfloat16>(outputs * inputs);
+  const auto bias = b.floats(outputs);
+  const Buffer<float> output(b.device, std::size_t(rows) * outputs), weight_gradient(b.device, weights.size()),
+      bias_gradient(b.device, outputs);
+  const auto output_gradient = b.values<bfloat16>(output.size()), input_gradient = b.values<bfloat16>(input.size());
+  const Buffer<std::byte> workspace(b.device, block->workspace_bytes());
+  const ConstTensorSpan from(input.span()), by(weights.span());
+  const TensorSpan to(output.span()), gradient(output_gradient.span()), back(input_gradient.span());
+  measure(state, b, input.size() * 6 + output.size() * 8, [&] {
+    block->forward(b.stream, {from, by, bias, to, workspace});
+    block->backward(b.stream, {from, to, by, gradient, back, weight_gradient, bias_gradient, workspace});
+  });
+}
+
 /// Number `which` of element `index` in [0, 1), the same as in bench/baselines/torch_nms.py to the last bit.
 float uniform(std::uint32_t index, std::uint32_t which) {
   std::uint32_t x = index * 8 + which;
@@ -377,6 +400,8 @@ void add_all() {
       {"stem_pool_forward_bfloat16", stem<bfloat16, true, false>},
       {"stem_pool_backward", stem<float, true, true>},
       {"stem_pool_backward_bfloat16", stem<bfloat16, true, true>},
+      {"output_product_15", output_product<15>},
+      {"output_product_16", output_product<16>},
       {"optimizer", optimizer}};
   std::vector<Device> devices{{DeviceKind::cpu, 0}};
   if (cuda_device_count() > 0) devices.push_back({DeviceKind::cuda, 0});

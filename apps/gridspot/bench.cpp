@@ -136,6 +136,7 @@ class Bench {
                {"settings", options.settings},
                {"autotune", options.compute.autotune},
                {"steps_per_launch", options.trainer.steps_per_launch},
+               {"overlap", options.trainer.overlap},
                {"ceilings", Json::object()},
                {"presets", Json::array()},
                {"peak_memory_mb", 0}};
@@ -255,6 +256,8 @@ Command add_bench(CLI::App& app) {
   app.add_option("--devices", options->trainer.devices, "train on so many GPUs")->check(CLI::Range(1, 64));
   app.add_option("--steps-per-launch", options->trainer.steps_per_launch, "steps of one launch of a CUDA graph")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1024}));
+  app.add_flag("--overlap", options->trainer.overlap,
+               "sample the next step's scenes beside the optimiser, within a launch of several steps");
   app.add_option("--device", options->device, "auto, cpu, cuda, cuda:N")
       ->check(accepted_by(parse_device))
       ->capture_default_str();

@@ -21,13 +21,16 @@ class ComposedFeed final : public CanvasFeed {
     stream.synchronize();
   }
 
-  void fill(Stream& stream, CanvasNumbers numbers, DeviceSpan<std::int32_t> unplaced, StageClock* clock) override {
+  void sample(Stream& stream, CanvasNumbers numbers, DeviceSpan<std::int32_t> unplaced, StageClock* clock) override {
     SceneView scenes = scenes_.view();
     scenes.unplaced = unplaced.data;
     timed(clock, Stage::scene, stream, [&] { sample_scenes(stream, protocol_, bank_.view(), key_, numbers, scenes); });
+  }
+
+  void draw(Stream& stream, CanvasNumbers numbers, StageClock* clock) override {
     timed(clock, Stage::canvas, stream, [&] {
       with_type_of(canvases_.dtype, [&]<class T>(std::type_identity<T>) {
-        compose_canvases(stream, protocol_, bank_.view(), key_, numbers, scenes, normalization_,
+        compose_canvases(stream, protocol_, bank_.view(), key_, numbers, scenes_.view(), normalization_,
                          canvases_.as<T>("canvases"));
       });
     });
@@ -60,9 +63,12 @@ class StoredFeed final : public CanvasFeed {
         labels_(device, std::size_t(n) * capacity_),
         counts_(device, n) {}
 
-  void fill(Stream& stream, CanvasNumbers numbers, DeviceSpan<std::int32_t> unplaced, StageClock* clock) override {
+  void sample(Stream& stream, CanvasNumbers, DeviceSpan<std::int32_t> unplaced, StageClock*) override {
+    fill_bytes(stream, unplaced.data, 0, unplaced.size * sizeof(std::int32_t));
+  }
+
+  void draw(Stream& stream, CanvasNumbers numbers, StageClock* clock) override {
     timed(clock, Stage::canvas, stream, [&] {
-      fill_bytes(stream, unplaced.data, 0, unplaced.size * sizeof(std::int32_t));
       if (augmentation_.is_none())
         gather_canvases(stream, store_, order_, numbers, n_, normalization_, canvases_, boxes_, labels_, counts_,
                         capacity_);

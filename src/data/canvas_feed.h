@@ -20,8 +20,14 @@ class CanvasFeed {
 
   /// The n canvases that `numbers` names. `unplaced`: [n], glyphs without a place.
   /// Enqueues; what the other members return holds until the next call.
-  virtual void fill(Stream& stream, CanvasNumbers numbers, DeviceSpan<std::int32_t> unplaced,
-                    StageClock* clock = nullptr) = 0;
+  void fill(Stream& stream, CanvasNumbers numbers, DeviceSpan<std::int32_t> unplaced, StageClock* clock = nullptr) {
+    sample(stream, numbers, unplaced, clock);
+    draw(stream, numbers, clock);
+  }
+  /// The two halves of fill(): what is on the canvases, as far as that is sampled, and `unplaced`; then the rest.
+  virtual void sample(Stream& stream, CanvasNumbers numbers, DeviceSpan<std::int32_t> unplaced,
+                      StageClock* clock = nullptr) = 0;
+  virtual void draw(Stream& stream, CanvasNumbers numbers, StageClock* clock = nullptr) = 0;
 
   [[nodiscard]] ConstTensorSpan canvases() const { return canvases_; }      ///< [n, height, width]
   [[nodiscard]] virtual DeviceSpan<const Box> boxes() const = 0;            ///< [n, capacity]

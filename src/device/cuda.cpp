@@ -101,6 +101,11 @@ void record_event(int device, void* event, void* stream) {
   check(cudaEventRecord(as_event(event), as_stream(stream)), "cudaEventRecord");
 }
 
+void delay_stream(int device, void* stream, void* event) {
+  make_current(device);
+  check(cudaStreamWaitEvent(as_stream(stream), as_event(event), cudaEventWaitDefault), "cudaStreamWaitEvent");
+}
+
 bool event_reached(int device, void* event) {
   make_current(device);
   const cudaError_t status = cudaEventQuery(as_event(event));

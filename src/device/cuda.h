@@ -19,6 +19,7 @@ void release_host(int device, void* memory) noexcept;
 void* create_event(int device);
 void destroy_event(int device, void* event) noexcept;
 void record_event(int device, void* event, void* stream);
+void delay_stream(int device, void* stream, void* event);  ///< until the event, as it was recorded last
 bool event_reached(int device, void* event);
 void wait_for_event(int device, void* event);
 bool is_capturing(int device, void* stream);

@@ -23,6 +23,7 @@ void release_host(int, void*) noexcept {}
 void* create_event(int) { absent(); }
 void destroy_event(int, void*) noexcept {}
 void record_event(int, void*, void*) { absent(); }
+void delay_stream(int, void*, void*) { absent(); }
 bool event_reached(int, void*) { absent(); }
 void wait_for_event(int, void*) { absent(); }
 bool is_capturing(int, void*) { absent(); }

@@ -27,6 +27,10 @@ void Event::record(Stream& stream) {
   if (native_ != nullptr) cuda::record_event(device_.index, native_, stream.native());
 }
 
+void Event::delay(Stream& stream) const {
+  if (native_ != nullptr) cuda::delay_stream(device_.index, stream.native(), native_);
+}
+
 bool Event::reached() const { return native_ == nullptr || cuda::event_reached(device_.index, native_); }
 
 void Event::wait() const {

@@ -14,6 +14,8 @@ class Event {
   Event& operator=(Event&& other) noexcept;
 
   void record(Stream& stream);
+  /// What is enqueued on the stream from now on runs after what was enqueued before record(). Enqueues.
+  void delay(Stream& stream) const;
   /// Does not wait. True before the first record(). Throws DeviceError where the work before it failed.
   [[nodiscard]] bool reached() const;
   /// Waits for what was enqueued before record(), not for what came later.

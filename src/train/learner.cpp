@@ -65,8 +65,7 @@ std::array<GatheredBuffer, 4> Learner::shard_results(int devices) const {
   return {parts(shard_gradients_), parts(terms_), parts(collisions_), parts(unplaced_)};
 }
 
-void Learner::update(Stream& stream, TrainedPart part) {
-  const std::size_t size = network_.buffer_size(), backbone = network_.head_offset();
+void Learner::finish(Stream& stream) {
   reduce_gradients(stream, config_.shards, shard_gradients_, gradient_, partial_norms_);
   // A step that is not finite is not counted. What follows repeats it, from the same weights on the same canvases.
   finish_step(stream, config_.optimizer,
@@ -79,6 +78,10 @@ void Learner::update(Stream& stream, TrainedPart part) {
                .step = step_.data(),
                .progress = progress_.data()},
               frozen_steps_);
+}
+
+void Learner::update(Stream& stream, TrainedPart part) {
+  const std::size_t size = network_.buffer_size(), backbone = network_.head_offset();
   const StepFactors *always = step_factors_.data(), *thawed = always + 1;
   if (frozen_steps_ == 0) {
     optimizer_step(stream, config_.optimizer, always, buffers(0, size));

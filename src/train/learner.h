@@ -38,8 +38,9 @@ class Learner {
   /// What the shards have written, each buffer in equal parts for so many devices.
   [[nodiscard]] std::array<GatheredBuffer, 4> shard_results(int devices) const;
 
-  /// After the shards: the sum of their gradients, the step's metrics, the update, the next step's number. Where loss
-  /// or norm is not finite nothing changes but the metrics. Enqueues.
+  /// After the shards: the sum of their gradients, the step's metrics, the next step's number. Enqueues.
+  void finish(Stream& stream);
+  /// Then the update, which leaves out a step whose loss or norm is not finite. Enqueues.
   void update(Stream& stream, TrainedPart part);
 
   /// Steps that changed the parameters, as far as the device has told: what an Event shows to be done counts.

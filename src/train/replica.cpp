@@ -16,9 +16,15 @@ Replica::Replica(const RunConfig& config, const Network& network, Device device,
       cell_object_(device, std::size_t(feed_->size()) * network.spec().detector.cells * network.spec().detector.cells) {
 }
 
-void Replica::run(const ShardTask& task, StageClock* clock) {
+void Replica::sample(Stream& stream, const ShardTask& task) {
+  feed_->sample(stream, {task.step, task.first_canvas}, task.unplaced);
+}
+
+void Replica::run(const ShardTask& task, StageClock* clock, bool sampled) {
   const GridHead& head = config_.network.detector;
-  feed_->fill(stream_, {task.step, task.first_canvas}, task.unplaced, clock);
+  const CanvasNumbers numbers{task.step, task.first_canvas};
+  if (!sampled) feed_->sample(stream_, numbers, task.unplaced, clock);
+  feed_->draw(stream_, numbers, clock);
   timed(clock, Stage::targets, stream_, [&] {
     encode_targets(stream_, feed_->size(), feed_->capacity(), feed_->boxes(), feed_->labels(), head.cells, cell_object_,
                    task.collisions);

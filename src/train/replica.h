@@ -26,8 +26,11 @@ class Replica {
   /// `feed` gives a shard's canvases at a time.
   Replica(const RunConfig& config, const Network& network, Device device, std::unique_ptr<CanvasFeed> feed);
 
-  /// scene -> canvas -> targets -> forward -> loss -> backward. Enqueues on stream().
-  void run(const ShardTask& task, StageClock* clock = nullptr);
+  /// scene -> canvas -> targets -> forward -> loss -> backward, or, where the task's scene has been sampled, from the
+  /// canvas on. Enqueues on stream().
+  void run(const ShardTask& task, StageClock* clock = nullptr, bool sampled = false);
+  /// The task's scene alone, once nothing before it reads another one. Enqueues.
+  void sample(Stream& stream, const ShardTask& task);
 
   [[nodiscard]] Stream& stream() { return stream_; }
   [[nodiscard]] std::vector<NetworkExecutor::PlannedBuffer> plan() const;

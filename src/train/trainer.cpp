@@ -80,7 +80,11 @@ Trainer::Trainer(RunConfig config, const char* what, int classes, const TrainerO
   require(classes == config_.network.detector.classes, std::string("the ") + what + " have " + std::to_string(classes) +
                                                            " classes, the network " +
                                                            std::to_string(config_.network.detector.classes));
-  for (const Device& device : devices_of(config_, options_)) on_devices_.emplace_back().device = device;
+  for (const Device& device : devices_of(config_, options_)) {
+    OnDevice& on = on_devices_.emplace_back();
+    on.device = device;
+    on.side.emplace(device);
+  }
 }
 
 Trainer::Trainer(RunConfig config, const GlyphSet& glyphs, const TrainerOptions& options)
@@ -136,26 +140,37 @@ void Trainer::finish_construction() {
   for (std::size_t i = 0; i < launches_ahead; ++i) marks_.push_back({Event(devices.front())});
 }
 
-void Trainer::enqueue_step(int device, TrainedPart part) {
+bool Trainer::overlaps() const { return options_.overlap && config_.shards == options_.devices && clocks_ == nullptr; }
+
+void Trainer::enqueue_step(int device, TrainedPart part, bool sampled, bool samples_next) {
   OnDevice& on = on_devices_[device];
   Stream& stream = on.replicas.front()->stream();
   if (exchange_) {
     const int each = config_.shards / options_.devices;
     for (int shard = device * each; shard < (device + 1) * each; ++shard)
-      on.replicas.front()->run(on.learner->shard_task(shard, part), clock(device));
+      on.replicas.front()->run(on.learner->shard_task(shard, part), clock(device), sampled);
     exchange_->all_gather(stream, device, on.learner->shard_results(options_.devices));
   } else {
     team_.run(config_.shards, [&](int shard, int member) {
-      on.replicas[member]->run(on.learner->shard_task(shard, part), clock(member));
+      on.replicas[member]->run(on.learner->shard_task(shard, part), clock(member), sampled);
     });
   }
-  timed(clock(device), Stage::optimizer, stream, [&] { on.learner->update(stream, part); });
+  timed(clock(device), Stage::optimizer, stream, [&] {
+    on.learner->finish(stream);
+    // From here on the step's number is the next one's, and nothing reads the old scenes.
+    if (samples_next)
+      on.side->fork(stream,
+                    [&](Stream& side) { on.replicas.front()->sample(side, on.learner->shard_task(device, part)); });
+    on.learner->update(stream, part);
+    if (samples_next) on.side->join(stream);
+  });
 }
 
 void Trainer::launch(int device, TrainedPart part, std::uint64_t steps) {
   OnDevice& on = on_devices_[device];
   const auto enqueue = [&] {
-    for (std::uint64_t i = 0; i < steps; ++i) enqueue_step(device, part);
+    for (std::uint64_t i = 0; i < steps; ++i)
+      enqueue_step(device, part, overlaps() && i > 0, overlaps() && i + 1 < steps);
   };
   if (uses_graphs(options_, on.device))
     on.launches[{part, steps}].run(on.replicas.front()->stream(), enqueue);

@@ -14,6 +14,7 @@
 #include "device/event.h"
 #include "device/exchange.h"
 #include "device/graph.h"
+#include "device/side_stream.h"
 #include "device/thread_team.h"
 #include "train/learner.h"
 
@@ -25,6 +26,9 @@ struct TrainerOptions {
   int devices = 1;  ///< the configuration's and those that follow it, each with its share of the shards
   std::uint64_t steps_per_launch = 1;  ///< what one advance() enqueues at most
   std::optional<bool> graphs;          ///< replays captured steps: by default on CUDA. The CPU uses one thread then
+  /// Within a launch, where a device has one shard, the next step's scenes are sampled beside the optimiser's pass.
+  /// What a StageClock measures runs one after the other all the same.
+  bool overlap = false;
 };
 
 /// On the CPU the shards are worked through by threads (at most as many as shards), on a CUDA device by one stream.
@@ -90,6 +94,7 @@ class Trainer {
     std::unique_ptr<CanvasStore> store;
     std::vector<std::unique_ptr<Replica>> replicas;  ///< of one device for each thread, of several one each
     std::optional<Learner> learner;
+    std::optional<SideStream> side;
     std::map<std::pair<TrainedPart, std::uint64_t>, ReplayedWork> launches;  ///< of so many steps
   };
   /// The end of a launch.
@@ -101,7 +106,8 @@ class Trainer {
   Trainer(RunConfig config, const char* what, int classes, const TrainerOptions& options);
   void make_replicas(OnDevice& on, const std::function<std::unique_ptr<CanvasFeed>(int canvases)>& make_feed);
   void finish_construction();
-  void enqueue_step(int device, TrainedPart part);
+  void enqueue_step(int device, TrainedPart part, bool sampled, bool samples_next);
+  [[nodiscard]] bool overlaps() const;
   void launch(int device, TrainedPart part, std::uint64_t steps);
   void launch_everywhere(TrainedPart part, std::uint64_t steps);
   [[nodiscard]] StageClock* clock(int member) const { return clocks_ ? &clocks_->at(member) : nullptr; }

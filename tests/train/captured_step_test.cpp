@@ -130,6 +130,25 @@ TEST_P(CapturedStep, OfARestoredState) {
   EXPECT_EQ(actual.metrics, expected.metrics);
 }
 
+TEST_P(CapturedStep, MaySampleTheNextSceneBesideTheOptimizer) {
+  config_.shards = 1;
+  const auto expect_equal = [&](const auto& data) {
+    Trainer plain(config_, data, {.graphs = false});
+    const Ended expected = train(plain, config_.steps);
+    for (const std::uint64_t steps : {1, 3, 64})
+      for (const bool graphs : {false, true}) {
+        Trainer overlapping(config_, data, {.steps_per_launch = steps, .graphs = graphs, .overlap = true});
+        const Ended actual = train(overlapping, config_.steps);
+        EXPECT_EQ(actual.metrics, expected.metrics) << steps << " steps a launch, graphs " << graphs;
+        EXPECT_EQ(actual.state.weights, expected.state.weights) << steps << " steps a launch, graphs " << graphs;
+      }
+  };
+  expect_equal(glyphs_);
+  expect_equal(fixed_set(10));
+  config_.backbone = {.file = "a model", .frozen_epochs = 2};
+  expect_equal(glyphs_);
+}
+
 TEST_P(CapturedStep, StopsAtAStepThatIsNotFinite) {
   config_.network = load_network("quick");
   config_.optimizer = {.kind = OptimizerKind::sgd,
